@@ -85,8 +85,8 @@ impl Machine {
 
     /// Waits until all deliveries are matched.
     async fn is_matched(&self) {
-        let mut standing = self.handle.watch_sync_status();
-        let idle = standing.wait_for(|standing| standing.matching == Matching::Idle);
+        let mut status = self.handle.watch_sync_status();
+        let idle = status.wait_for(|status| status.matching == Matching::Idle);
         soon(idle).await.unwrap();
     }
 
@@ -195,9 +195,9 @@ async fn a_published_report_warns_the_other_and_is_remembered() {
     let exposure = other.exposure().await;
     assert_eq!(exposure.sources, ["Server one"]);
     other.is_matched().await;
-    let standing = other.handle.watch_sync_status().borrow().clone();
-    assert_eq!((standing.begun, standing.ended), (1, 1));
-    assert_eq!((standing.reports, standing.new_exposures), (1, 1));
+    let status = other.handle.watch_sync_status().borrow().clone();
+    assert_eq!((status.begun, status.ended), (1, 1));
+    assert_eq!((status.reports, status.new_exposures), (1, 1));
     reporter.stop().await;
     other.stop().await;
 }

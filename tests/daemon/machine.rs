@@ -19,7 +19,7 @@ use tcnd_config::Settings;
 use tempfile::{TempDir, tempdir};
 use tokio::sync::{mpsc, watch};
 
-use super::{Bench, soon};
+use super::{Harness, soon};
 
 pub(crate) type Tcn = TemporaryContactNumber;
 
@@ -40,16 +40,16 @@ impl Machine {
 
     /// A machine that continues with the state in this directory.
     pub(crate) async fn at(directory: TempDir, settings: Settings) -> Self {
-        let (bench, driver) = Bench::at(directory, settings);
+        let (harness, driver) = Harness::at(directory, settings);
         let (tell, aired) = watch::channel(Vec::new());
-        tokio::spawn(obey(bench.orders, bench.radio.clone(), tell));
+        tokio::spawn(obey(harness.orders, harness.radio.clone(), tell));
         let driver = tokio::spawn(driver);
         let machine = Self {
-            directory: bench.directory,
-            handle: bench.handle,
-            air: bench.radio,
+            directory: harness.directory,
+            handle: harness.handle,
+            air: harness.radio,
             aired,
-            signals: bench.signals,
+            signals: harness.signals,
             driver,
         };
         machine.air.send(Event::Up(able())).await.unwrap();

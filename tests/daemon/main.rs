@@ -28,7 +28,7 @@ async fn soon<T>(event: impl Future<Output = T>) -> T {
 }
 
 /// Everything that a driver is connected to.
-struct Bench {
+struct Harness {
     directory: TempDir,
     radio: mpsc::Sender<Event>,
     orders: mpsc::Receiver<Order>,
@@ -37,7 +37,7 @@ struct Bench {
     handle: Handle,
 }
 
-impl Bench {
+impl Harness {
     fn new(consent: Option<bool>) -> (Self, impl Future<Output = Result<Ended, Error>>) {
         let settings = Settings {
             consent,
@@ -67,7 +67,7 @@ impl Bench {
             sync_trigger: Some(directory.path().join("bell")),
             boot_id: None,
         });
-        let bench = Self {
+        let harness = Self {
             directory,
             radio,
             orders: ordered,
@@ -75,7 +75,7 @@ impl Bench {
             conditions,
             handle,
         };
-        (bench, driver)
+        (harness, driver)
     }
 
     /// A radio that can listen comes up, and may be able to broadcast too.
@@ -106,21 +106,21 @@ impl Bench {
 #[tokio::test]
 async fn a_database_that_is_damaged_while_in_use_ends_the_daemon() {
     for damage in ["sightings = x'ffffffffffffffff'", "rssi_max = 1000000"] {
-        let (bench, driver) = Bench::new(Some(true));
+        let (harness, driver) = Harness::new(Some(true));
         let tcn = TemporaryContactNumber::from_bytes([7; 16]);
         let story = async {
-            bench.up(false).await;
-            bench.hear(tcn).await;
+            harness.up(false).await;
+            harness.hear(tcn).await;
             // Sightings and requests have no order among them.
-            while bench.logged().await != Ok(1) {}
-            let db = rusqlite::Connection::open(bench.directory.path().join(DATABASE)).unwrap();
+            while harness.logged().await != Ok(1) {}
+            let db = rusqlite::Connection::open(harness.directory.path().join(DATABASE)).unwrap();
             let update = format!("UPDATE contact SET {damage}");
             assert_eq!(db.execute(&update, []).unwrap(), 1);
-            bench.hear(tcn).await;
+            harness.hear(tcn).await;
             // Sightings are written out before an answer, which folds them into the
             // damaged row.
             loop {
-                let _ = bench.logged().await;
+                let _ = harness.logged().await;
             }
         };
         let ended = tokio::select! {
@@ -128,15 +128,15 @@ async fn a_database_that_is_damaged_while_in_use_ends_the_daemon() {
             () = story => unreachable!("it asks for ever"),
         };
         assert!(matches!(ended, Err(Error::StoreDamaged(_))), "{ended:?}");
-        let aside = soon(reopened(&bench)).await.quarantined;
+        let aside = soon(reopened(&harness)).await.quarantined;
         assert!(aside.is_some(), "{damage}: the next start does not find it");
     }
 }
 
 /// The store releases the lock when its last request is answered.
-async fn reopened(bench: &Bench) -> store::Opened {
+async fn reopened(harness: &Harness) -> store::Opened {
     loop {
-        match store::open(bench.directory.path(), store::Seal::default()) {
+        match store::open(harness.directory.path(), store::Seal::default()) {
             Err(store::OpenError::Locked { .. }) => tokio::task::yield_now().await,
             opened => return opened.unwrap(),
         }
@@ -147,7 +147,7 @@ async fn reopened(bench: &Bench) -> store::Opened {
 #[tokio::test]
 async fn refusals_name_their_reason() {
     for (configured, asked) in [(true, false), (false, true)] {
-        let (bench, driver) = Bench::new(Some(configured));
+        let (harness, driver) = Harness::new(Some(configured));
         let story = async {
             let ask = |reply| {
                 if asked {
@@ -156,15 +156,15 @@ async fn refusals_name_their_reason() {
                     Request::Disable(reply)
                 }
             };
-            assert_eq!(bench.handle.ask(ask).await, Err(Refusal::Configured));
+            assert_eq!(harness.handle.ask(ask).await, Err(Refusal::Configured));
             let said = Refusal::Configured.to_string();
             assert!(
                 said.contains("`enabled`") && !said.contains("on the air"),
                 "{said}"
             );
-            let rotated = bench.handle.ask(Request::Rotate).await;
+            let rotated = harness.handle.ask(Request::Rotate).await;
             assert_eq!(rotated, Err(Refusal::OffAir));
-            bench.signals.send(Signal::Stop).await.unwrap();
+            harness.signals.send(Signal::Stop).await.unwrap();
         };
         let both = Box::pin(async { tokio::join!(driver, story) });
         let (ended, ()) = soon(both).await;

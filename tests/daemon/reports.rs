@@ -486,8 +486,8 @@ async fn a_number_that_waits_to_be_aired_is_neither_shown_nor_given_away() {
 }
 
 /// An event that happens to a machine, or nothing.
-async fn something(machine: &Machine, dice: &mut ChaCha8Rng) {
-    match dice.next_u64() % 4 {
+async fn something(machine: &Machine, rng: &mut ChaCha8Rng) {
+    match rng.next_u64() % 4 {
         0 => {
             machine.rotate().await;
         }
@@ -508,13 +508,13 @@ async fn something(machine: &Machine, dice: &mut ChaCha8Rng) {
 /// The report equals what was shown before the event, or no report is made. Returns how
 /// many reports were made.
 async fn random_history(seed: u64) -> usize {
-    let mut dice = ChaCha8Rng::seed_from_u64(seed);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let machine = Machine::new(short_keys()).await;
     machine.aired(1).await;
     let mut made_so_far = 0;
     for _ in 0..8 {
         let shown = machine.preview().await;
-        something(&machine, &mut dice).await;
+        something(&machine, &mut rng).await;
         let make = |reply| OwnReportsRequest::Make(as_shown(&shown), reply);
         let made = match machine.own(make).await {
             Ok(made) => made,

@@ -10,7 +10,7 @@ use tcnd::store::DATABASE;
 use tcnd_config::Settings;
 
 use super::machine::Machine;
-use super::{Bench, soon};
+use super::{Harness, soon};
 
 /// The daemon leaves the air, writes everything to the file itself, and comes back
 /// under another number.
@@ -54,17 +54,17 @@ async fn tell(driver: impl Future<Output = Result<Ended, Error>>, story: impl Fu
 /// As soon as conditions ask for windows, discovery pauses, and goes on.
 #[tokio::test]
 async fn discovery_pauses_where_sound_is_streamed() {
-    let (mut bench, driver) = Bench::new(Some(true));
+    let (mut harness, driver) = Harness::new(Some(true));
     let story = async {
-        bench.up(false).await;
-        assert_eq!(bench.orders.recv().await, Some(Order::Listen));
-        bench.radio.send(Event::DiscoveryStarted).await.unwrap();
-        bench.conditions.send_modify(|now| now.audio = true);
-        assert_eq!(bench.orders.recv().await, Some(Order::StopDiscovery));
-        bench.conditions.send_modify(|now| now.audio = false);
-        assert_eq!(bench.orders.recv().await, Some(Order::StartDiscovery));
-        bench.radio.send(Event::Down).await.unwrap();
-        bench.signals.send(Signal::Stop).await.unwrap();
+        harness.up(false).await;
+        assert_eq!(harness.orders.recv().await, Some(Order::Listen));
+        harness.radio.send(Event::DiscoveryStarted).await.unwrap();
+        harness.conditions.send_modify(|now| now.audio = true);
+        assert_eq!(harness.orders.recv().await, Some(Order::StopDiscovery));
+        harness.conditions.send_modify(|now| now.audio = false);
+        assert_eq!(harness.orders.recv().await, Some(Order::StartDiscovery));
+        harness.radio.send(Event::Down).await.unwrap();
+        harness.signals.send(Signal::Stop).await.unwrap();
     };
     tell(driver, story).await;
 }
@@ -72,24 +72,24 @@ async fn discovery_pauses_where_sound_is_streamed() {
 /// logind gets no permission to continue while the advert is still there.
 #[tokio::test]
 async fn the_answer_waits_for_the_radio() {
-    let (mut bench, driver) = Bench::new(Some(true));
+    let (mut harness, driver) = Harness::new(Some(true));
     let story = async {
-        bench.up(true).await;
-        let Some(Order::Air(frame)) = bench.orders.recv().await else {
+        harness.up(true).await;
+        let Some(Order::Air(frame)) = harness.orders.recv().await else {
             panic!("something else than a number was ordered");
         };
-        bench.radio.send(Event::Aired(frame)).await.unwrap();
-        let (asked, handle) = (bench.handle.clone(), bench.handle.clone());
+        harness.radio.send(Event::Aired(frame)).await.unwrap();
+        let (asked, handle) = (harness.handle.clone(), harness.handle.clone());
         let answer = tokio::spawn(async move { asked.ask(Request::Sleep).await });
-        let Some(Order::Rest) = bench.orders.recv().await else {
+        let Some(Order::Rest) = harness.orders.recv().await else {
             panic!("it does not leave the air");
         };
         // The reply to a later request comes after all earlier requests.
         handle.ask(Request::TcnAge).await.unwrap();
         assert!(!answer.is_finished(), "the advert is there yet");
-        bench.radio.send(Event::Rested).await.unwrap();
+        harness.radio.send(Event::Rested).await.unwrap();
         answer.await.unwrap().unwrap();
-        bench.signals.send(Signal::Stop).await.unwrap();
+        harness.signals.send(Signal::Stop).await.unwrap();
     };
     tell(driver, story).await;
 }
@@ -97,19 +97,19 @@ async fn the_answer_waits_for_the_radio() {
 /// A sleep that was cancelled has no effect.
 #[tokio::test]
 async fn who_waits_is_let_go_when_the_machine_stays_awake() {
-    let (mut bench, driver) = Bench::new(Some(true));
+    let (mut harness, driver) = Harness::new(Some(true));
     let story = async {
-        bench.up(false).await;
-        assert!(matches!(bench.orders.recv().await, Some(Order::Listen)));
-        let asked = bench.handle.clone();
+        harness.up(false).await;
+        assert!(matches!(harness.orders.recv().await, Some(Order::Listen)));
+        let asked = harness.handle.clone();
         let answer = tokio::spawn(async move { asked.ask(Request::Sleep).await });
-        assert!(matches!(bench.orders.recv().await, Some(Order::Rest)));
-        bench.handle.ask(Request::Wake).await.unwrap();
+        assert!(matches!(harness.orders.recv().await, Some(Order::Rest)));
+        harness.handle.ask(Request::Wake).await.unwrap();
         assert_eq!(answer.await.unwrap(), Err(Refusal::Gone));
-        bench.radio.send(Event::Rested).await.unwrap();
-        assert!(matches!(bench.orders.recv().await, Some(Order::Listen)));
-        bench.radio.send(Event::Down).await.unwrap();
-        bench.signals.send(Signal::Stop).await.unwrap();
+        harness.radio.send(Event::Rested).await.unwrap();
+        assert!(matches!(harness.orders.recv().await, Some(Order::Listen)));
+        harness.radio.send(Event::Down).await.unwrap();
+        harness.signals.send(Signal::Stop).await.unwrap();
     };
     tell(driver, story).await;
 }

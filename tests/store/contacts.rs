@@ -8,7 +8,7 @@ use tcn_protocol::UnixTime;
 use tcnd::store::Bucket;
 use tempfile::tempdir;
 
-use super::{Bench, DAY, DAY_ONE, look, sighting, summary, tcn};
+use super::{DAY, DAY_ONE, Harness, look, sighting, summary, tcn};
 
 /// One advert: seconds after the start of its run, signal, bridged.
 type Advert = (u64, Option<i16>, bool);
@@ -55,11 +55,11 @@ fn saved(batches: &[Contact], restart: usize) -> (Stored, i64) {
     let restart = restart % (batches.len() + 1);
     for part in [&batches[..restart], &batches[restart..]] {
         runtime.block_on(async {
-            let mut bench = Bench::new(directory.path());
+            let mut harness = Harness::new(directory.path());
             for growth in part {
-                bench.save(vec![*growth]).await;
+                harness.save(vec![*growth]).await;
             }
-            bench.store.close().await;
+            harness.store.close().await;
         });
     }
     let db = look(directory.path());
@@ -99,17 +99,17 @@ proptest! {
 
 #[tokio::test]
 async fn a_number_heard_again_in_its_quarter_is_one_contact() {
-    let (directory, mut bench) = Bench::fresh();
-    bench
+    let (directory, mut harness) = Harness::fresh();
+    harness
         .save(vec![sighting(1, DAY_ONE + 500, DAY_ONE + 600)])
         .await;
-    bench
+    harness
         .save(vec![sighting(1, DAY_ONE + 100, DAY_ONE + 110)])
         .await;
-    bench
+    harness
         .save(vec![sighting(1, DAY_ONE + 900, DAY_ONE + 910)])
         .await;
-    bench.store.close().await;
+    harness.store.close().await;
     let db = look(directory.path());
     let mut query = db
         .prepare("SELECT quarter * 900 + (span & 1023), span >> 10 FROM contact")
@@ -124,7 +124,7 @@ async fn a_number_heard_again_in_its_quarter_is_one_contact() {
 
 #[tokio::test]
 async fn totals_count_what_began_in_their_range() {
-    let (_directory, mut bench) = Bench::fresh();
+    let (_directory, mut harness) = Harness::fresh();
     let nearest = Contact {
         signal: Signal {
             max: Some(-50),
@@ -134,7 +134,7 @@ async fn totals_count_what_began_in_their_range() {
         },
         ..sighting(4, DAY_ONE + DAY, DAY_ONE + DAY + 60)
     };
-    bench
+    harness
         .save(vec![
             sighting(1, DAY_ONE + 3599, DAY_ONE + DAY),
             sighting(2, DAY_ONE + 3600, DAY_ONE + 3700),
@@ -148,7 +148,7 @@ async fn totals_count_what_began_in_their_range() {
         sightings,
     };
 
-    let all = summary(&bench.store).await;
+    let all = summary(&harness.store).await;
     assert_eq!((all.numbers, all.sightings), (4, 8));
     assert_eq!(
         all.oldest,
@@ -159,9 +159,9 @@ async fn totals_count_what_began_in_their_range() {
     assert_eq!(all.attenuation, [3, 3, 0, 0]);
 
     let (from, to) = (UnixTime(DAY_ONE + 3600), UnixTime(DAY_ONE + DAY));
-    let some = bench.store.summary(from, to).await.unwrap();
+    let some = harness.store.summary(from, to).await.unwrap();
     assert_eq!((some.numbers, some.sightings), (2, 2));
-    let bars = bench.store.histogram(
+    let bars = harness.store.histogram(
         UnixTime(DAY_ONE),
         UnixTime(u64::MAX),
         Duration::from_secs(3600),
@@ -172,22 +172,22 @@ async fn totals_count_what_began_in_their_range() {
     );
     // Bars begin where the range begins, not at the clock's hours.
     let off = UnixTime(DAY_ONE + 3000);
-    let bars = bench
+    let bars = harness
         .store
         .histogram(off, UnixTime(DAY_ONE + DAY), Duration::from_secs(3600));
     assert_eq!(bars.await.unwrap(), [day(3000, 3, 3)]);
-    let none = bench.store.summary(to, from).await.unwrap();
+    let none = harness.store.summary(to, from).await.unwrap();
     assert_eq!((none.numbers, none.oldest), (0, None));
 }
 
 #[tokio::test]
 async fn a_day_ends_at_midnight_utc() {
-    let (_directory, mut bench) = Bench::fresh();
+    let (_directory, mut harness) = Harness::fresh();
     let (last, first) = (DAY_ONE + DAY - 1, DAY_ONE + DAY);
-    bench
+    harness
         .save(vec![sighting(1, last, first), sighting(2, first, first)])
         .await;
-    let all = summary(&bench.store).await;
+    let all = summary(&harness.store).await;
     let day = |start| Bucket {
         start: UnixTime(start),
         numbers: 1,
@@ -198,7 +198,7 @@ async fn a_day_ends_at_midnight_utc() {
 
 #[tokio::test]
 async fn the_ends_of_the_ranges_are_kept() {
-    let (_directory, mut bench) = Bench::fresh();
+    let (_directory, mut harness) = Harness::fresh();
     let unmeasured = Contact {
         signal: Signal {
             unmeasured: u32::MAX,
@@ -206,17 +206,17 @@ async fn the_ends_of_the_ranges_are_kept() {
         },
         ..sighting(1, DAY_ONE, DAY_ONE)
     };
-    bench.save(vec![unmeasured]).await;
-    bench.save(vec![unmeasured]).await;
+    harness.save(vec![unmeasured]).await;
+    harness.save(vec![unmeasured]).await;
     // A clock that is wildly wrong, in either direction.
-    bench
+    harness
         .save(vec![
             sighting(2, 0, u64::MAX),
             sighting(3, u64::MAX, u64::MAX),
         ])
         .await;
-    bench.save(vec![sighting(2, 0, 5)]).await;
-    let all = summary(&bench.store).await;
+    harness.save(vec![sighting(2, 0, 5)]).await;
+    let all = summary(&harness.store).await;
     assert!(all.numbers >= 2);
     assert_eq!(
         all.sightings,

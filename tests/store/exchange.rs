@@ -15,7 +15,7 @@ use tcnd::store::{
 use tempfile::tempdir;
 
 use super::reports::own_report;
-use super::{Bench, DAY, DAY_ONE, born};
+use super::{DAY, DAY_ONE, Harness, born};
 
 pub(crate) fn source(name: &str, publish: bool) -> NewSource {
     NewSource {
@@ -55,10 +55,10 @@ pub(crate) async fn deliver(store: &Store, name: &str, interval: Interval, bytes
 }
 
 /// A report of two parts, queued for the source `one`.
-async fn queued(bench: &mut Bench) -> u64 {
+async fn queued(harness: &mut Harness) -> u64 {
     let keys = vec![born(1, DAY_ONE), born(2, DAY_ONE)];
-    bench.persist(keys).await;
-    let store = &bench.store;
+    harness.persist(keys).await;
+    let store = &harness.store;
     store.set_sources(vec![source("one", true)]).await.unwrap();
     let id = store.keep_report(own_report(&[1, 2])).await.unwrap();
     let id = id.unwrap();
@@ -71,7 +71,7 @@ async fn queued(bench: &mut Bench) -> u64 {
     id
 }
 
-impl Bench {
+impl Harness {
     /// The part that is due at `at`. It is tried again a quarter of an hour later, and
     /// the next part is due a minute later at the earliest.
     async fn take(&self, source: &str, at: u64) -> Option<u64> {
@@ -103,7 +103,7 @@ impl Bench {
 
 #[tokio::test]
 async fn sources_are_those_of_the_last_run_and_remember_how_they_went() {
-    let (_directory, Bench { store, .. }) = Bench::fresh();
+    let (_directory, Harness { store, .. }) = Harness::fresh();
     let both = vec![source("one", true), source("two", false)];
     store.set_sources(both.clone()).await.unwrap();
     let now = UnixTime(DAY_ONE);
@@ -135,19 +135,19 @@ async fn sources_are_those_of_the_last_run_and_remember_how_they_went() {
 
 #[tokio::test]
 async fn an_interval_is_delivered_by_a_source_until_it_is_forgotten() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     let one = || "one".to_owned();
     let sources = vec![source("one", true)];
-    bench.store.set_sources(sources).await.unwrap();
+    harness.store.set_sources(sources).await.unwrap();
     let intervals = [DAY_ONE, DAY_ONE + DAY].map(|at| Interval::of(UnixTime(at)));
     for interval in intervals {
-        deliver(&bench.store, "one", interval, b"").await;
-        deliver(&bench.store, "one", interval, b"").await;
+        deliver(&harness.store, "one", interval, b"").await;
+        deliver(&harness.store, "one", interval, b"").await;
     }
-    let delivered = bench.store.delivered(one()).await.unwrap();
+    let delivered = harness.store.delivered(one()).await.unwrap();
     assert_eq!(delivered, BTreeSet::from(intervals));
     assert!(
-        bench
+        harness
             .store
             .delivered("two".to_owned())
             .await
@@ -155,138 +155,142 @@ async fn an_interval_is_delivered_by_a_source_until_it_is_forgotten() {
             .is_empty()
     );
     // Kept over a restart.
-    bench.settle().await;
-    bench.store.close().await;
-    let bench = Bench::new(directory.path());
-    bench.store.forget(UnixTime(DAY_ONE + DAY));
-    let delivered = bench.store.delivered(one()).await.unwrap();
+    harness.settle().await;
+    harness.store.close().await;
+    let harness = Harness::new(directory.path());
+    harness.store.forget(UnixTime(DAY_ONE + DAY));
+    let delivered = harness.store.delivered(one()).await.unwrap();
     assert_eq!(delivered, BTreeSet::from([intervals[1]]));
 }
 
 #[tokio::test]
 async fn parts_leave_when_they_are_due_one_at_a_time() {
-    let (_directory, mut bench) = Bench::fresh();
-    queued(&mut bench).await;
-    assert_eq!(bench.take("one", DAY_ONE + 1999).await, None);
-    assert_eq!(bench.take("two", DAY_ONE + 9000).await, None);
+    let (_directory, mut harness) = Harness::fresh();
+    queued(&mut harness).await;
+    assert_eq!(harness.take("one", DAY_ONE + 1999).await, None);
+    assert_eq!(harness.take("two", DAY_ONE + 9000).await, None);
     // Both are due by now; the second keeps its interval to the first.
-    let first = bench.take("one", DAY_ONE + 4000).await.unwrap();
-    assert_eq!(bench.take("one", DAY_ONE + 4059).await, None);
-    let second = bench.take("one", DAY_ONE + 4060).await.unwrap();
+    let first = harness.take("one", DAY_ONE + 4000).await.unwrap();
+    assert_eq!(harness.take("one", DAY_ONE + 4059).await, None);
+    let second = harness.take("one", DAY_ONE + 4060).await.unwrap();
     assert_ne!(first, second);
-    assert!(bench.accepted(first, DAY_ONE + 4001).await);
+    assert!(harness.accepted(first, DAY_ONE + 4001).await);
     let refused = UploadResult::Refused {
         reason: "too large".to_owned(),
     };
-    assert!(bench.settle_part(second, refused, DAY_ONE + 4061).await);
-    assert_eq!(bench.take("one", DAY_ONE + DAY).await, None);
-    let states = bench.states().await;
+    assert!(harness.settle_part(second, refused, DAY_ONE + 4061).await);
+    assert_eq!(harness.take("one", DAY_ONE + DAY).await, None);
+    let states = harness.states().await;
     assert_eq!(states[0], (UploadState::Accepted, None, String::new()));
     assert_eq!(
         states[1],
         (UploadState::Refused, None, "too large".to_owned())
     );
     // A settled outcome does not change.
-    assert!(!bench.accepted(first, DAY_ONE + 5000).await);
+    assert!(!harness.accepted(first, DAY_ONE + 5000).await);
 }
 
 #[tokio::test]
 async fn a_part_is_recorded_as_gone_before_it_is_handed_out() {
-    let (directory, mut bench) = Bench::fresh();
-    let id = queued(&mut bench).await;
+    let (directory, mut harness) = Harness::fresh();
+    let id = queued(&mut harness).await;
     assert!(
-        bench.store.own_reports().await.unwrap()[0]
+        harness.store.own_reports().await.unwrap()[0]
             .releases
             .is_empty()
     );
-    let part = bench.take("one", DAY_ONE + 4000).await.unwrap();
+    let part = harness.take("one", DAY_ONE + 4000).await.unwrap();
     // The process that took it is killed, and so is the store's.
-    bench.settle().await;
-    bench.store.close().await;
-    let bench = Bench::new(directory.path());
-    let report = bench.store.own_reports().await.unwrap().remove(0);
+    harness.settle().await;
+    harness.store.close().await;
+    let harness = Harness::new(directory.path());
+    let report = harness.store.own_reports().await.unwrap().remove(0);
     assert_eq!(report.releases.len(), 1);
     assert_eq!(report.releases[0].how, "publish-one");
     assert_eq!(report.uploads[0].state, UploadState::Sent);
     // It is tried again, as the same part, and recorded as gone once.
-    let next = bench.take("one", DAY_ONE + 4100).await.unwrap();
+    let next = harness.take("one", DAY_ONE + 4100).await.unwrap();
     assert_ne!(next, part);
-    assert_eq!(bench.take("one", DAY_ONE + 4899).await, None);
-    assert_eq!(bench.take("one", DAY_ONE + 4900).await, Some(part));
-    let report = bench.store.own_reports().await.unwrap().remove(0);
+    assert_eq!(harness.take("one", DAY_ONE + 4899).await, None);
+    assert_eq!(harness.take("one", DAY_ONE + 4900).await, Some(part));
+    let report = harness.store.own_reports().await.unwrap().remove(0);
     assert_eq!((report.id, report.releases.len()), (id, 1));
     // It failed for the second time.
     let failed = UploadResult::failed("unreachable", None);
-    assert!(bench.settle_part(part, failed, DAY_ONE + 4901).await);
-    assert_eq!(bench.states().await[0].1, Some(DAY_ONE + 4901 + 2 * 499));
+    assert!(harness.settle_part(part, failed, DAY_ONE + 4901).await);
+    assert_eq!(harness.states().await[0].1, Some(DAY_ONE + 4901 + 2 * 499));
 }
 
 #[tokio::test]
 async fn a_failure_is_tried_again_when_told() {
-    let (_directory, mut bench) = Bench::fresh();
-    queued(&mut bench).await;
-    let part = bench.take("one", DAY_ONE + 2000).await.unwrap();
+    let (_directory, mut harness) = Harness::fresh();
+    queued(&mut harness).await;
+    let part = harness.take("one", DAY_ONE + 2000).await.unwrap();
     let failed = UploadResult::failed("unreachable", None);
-    assert!(bench.settle_part(part, failed, DAY_ONE + 2001).await);
+    assert!(harness.settle_part(part, failed, DAY_ONE + 2001).await);
     assert_eq!(
-        bench.states().await[0],
+        harness.states().await[0],
         (
             UploadState::Sent,
             Some(DAY_ONE + 2500),
             "unreachable".to_owned()
         )
     );
-    assert_eq!(bench.take("one", DAY_ONE + 2499).await, None);
-    assert_eq!(bench.take("one", DAY_ONE + 2500).await, Some(part));
+    assert_eq!(harness.take("one", DAY_ONE + 2499).await, None);
+    assert_eq!(harness.take("one", DAY_ONE + 2500).await, Some(part));
 }
 
 #[tokio::test]
 async fn a_report_is_queued_once_for_each_source_and_again_where_it_was_refused() {
-    let (_directory, mut bench) = Bench::fresh();
-    let id = queued(&mut bench).await;
-    assert_eq!(bench.store.parts(id).await.unwrap().len(), 2);
-    assert!(bench.store.parts(id + 1).await.unwrap().is_empty());
+    let (_directory, mut harness) = Harness::fresh();
+    let id = queued(&mut harness).await;
+    assert_eq!(harness.store.parts(id).await.unwrap().len(), 2);
+    assert!(harness.store.parts(id + 1).await.unwrap().is_empty());
     let again = |source: &str| vec![upload(1, source, DAY_ONE), upload(2, source, DAY_ONE)];
     let now = UnixTime(DAY_ONE + 1000);
-    assert_eq!(bench.store.queue(id, again("one"), now).await.unwrap(), 0);
-    assert_eq!(bench.store.queue(id, again("two"), now).await.unwrap(), 2);
+    assert_eq!(harness.store.queue(id, again("one"), now).await.unwrap(), 0);
+    assert_eq!(harness.store.queue(id, again("two"), now).await.unwrap(), 2);
     assert_eq!(
-        bench.store.queue(id + 1, again("two"), now).await.unwrap(),
+        harness
+            .store
+            .queue(id + 1, again("two"), now)
+            .await
+            .unwrap(),
         0
     );
-    let part = bench.take("one", DAY_ONE + 2000).await.unwrap();
+    let part = harness.take("one", DAY_ONE + 2000).await.unwrap();
     let refused = UploadResult::Refused {
         reason: String::new(),
     };
-    assert!(bench.settle_part(part, refused, DAY_ONE + 2000).await);
-    assert_eq!(bench.store.queue(id, again("one"), now).await.unwrap(), 1);
+    assert!(harness.settle_part(part, refused, DAY_ONE + 2000).await);
+    assert_eq!(harness.store.queue(id, again("one"), now).await.unwrap(), 1);
 }
 
 #[tokio::test]
 async fn urgent_parts_do_not_wait_for_each_other() {
-    let (_directory, mut bench) = Bench::fresh();
-    let id = queued(&mut bench).await;
+    let (_directory, mut harness) = Harness::fresh();
+    let id = queued(&mut harness).await;
     let urgent = |key| NewUpload {
         urgent: true,
         ..upload(key, "two", DAY_ONE)
     };
     let uploads = vec![urgent(1), urgent(2)];
-    let queued = bench.store.queue(id, uploads, UnixTime(DAY_ONE)).await;
+    let queued = harness.store.queue(id, uploads, UnixTime(DAY_ONE)).await;
     assert_eq!(queued.unwrap(), 2);
-    assert!(bench.take("two", DAY_ONE).await.is_some());
-    assert!(bench.take("two", DAY_ONE).await.is_some());
-    assert!(bench.take("two", DAY_ONE).await.is_none());
+    assert!(harness.take("two", DAY_ONE).await.is_some());
+    assert!(harness.take("two", DAY_ONE).await.is_some());
+    assert!(harness.take("two", DAY_ONE).await.is_none());
 }
 
 #[tokio::test]
 async fn what_waits_is_hurried_and_what_was_sent_is_tried_again_at_once() {
-    let (_directory, mut bench) = Bench::fresh();
-    let id = queued(&mut bench).await;
+    let (_directory, mut harness) = Harness::fresh();
+    let id = queued(&mut harness).await;
     let now = UnixTime(DAY_ONE + 2000);
-    assert!(bench.take("one", now.0).await.is_some());
+    assert!(harness.take("one", now.0).await.is_some());
     let sendable = || async {
         let sources = vec!["one".to_owned(), "two".to_owned()];
-        let sendable = bench.store.sendable(id, sources, now).await.unwrap();
+        let sendable = harness.store.sendable(id, sources, now).await.unwrap();
         sendable
             .iter()
             .map(|of| (of.new, of.waiting))
@@ -297,61 +301,67 @@ async fn what_waits_is_hurried_and_what_was_sent_is_tried_again_at_once() {
         urgent: true,
         ..upload(key, "one", now.0)
     };
-    let hurried = bench.store.queue(id, vec![urgent(1), urgent(2)], now).await;
+    let hurried = harness
+        .store
+        .queue(id, vec![urgent(1), urgent(2)], now)
+        .await;
     assert_eq!(hurried.unwrap(), 2);
     assert_eq!(sendable().await, [(0, 0), (2, 0)]);
-    assert!(bench.take("one", now.0).await.is_some());
-    assert!(bench.take("one", now.0).await.is_some());
-    assert!(bench.take("one", now.0).await.is_none());
+    assert!(harness.take("one", now.0).await.is_some());
+    assert!(harness.take("one", now.0).await.is_some());
+    assert!(harness.take("one", now.0).await.is_none());
 }
 
 #[tokio::test]
 async fn what_is_cancelled_leaves_no_more_and_what_left_is_counted() {
-    let (_directory, mut bench) = Bench::fresh();
-    let id = queued(&mut bench).await;
-    let part = bench.take("one", DAY_ONE + 2000).await.unwrap();
-    let elsewhere = bench.store.cancel_uploads(id, Some("two".to_owned())).await;
+    let (_directory, mut harness) = Harness::fresh();
+    let id = queued(&mut harness).await;
+    let part = harness.take("one", DAY_ONE + 2000).await.unwrap();
+    let elsewhere = harness
+        .store
+        .cancel_uploads(id, Some("two".to_owned()))
+        .await;
     assert_eq!(elsewhere.unwrap(), []);
-    let cancelled = bench.store.cancel_uploads(id, None).await.unwrap();
+    let cancelled = harness.store.cancel_uploads(id, None).await.unwrap();
     let counts: Vec<_> = cancelled.iter().map(|of| (of.cancelled, of.left)).collect();
     assert_eq!(counts, [(1, 1)]);
     assert_eq!(
-        bench.take("one", DAY_ONE + DAY).await,
+        harness.take("one", DAY_ONE + DAY).await,
         None,
         "nor tried again"
     );
-    let states = bench.states().await;
+    let states = harness.states().await;
     assert_eq!(states, [(UploadState::Cancelled, None, String::new())]);
     let outcome = UploadResult::Accepted;
-    assert!(bench.settle_part(part, outcome, DAY_ONE + 2100).await);
-    let states = bench.states().await;
+    assert!(harness.settle_part(part, outcome, DAY_ONE + 2100).await);
+    let states = harness.states().await;
     assert_eq!(states, [(UploadState::Accepted, None, String::new())]);
 }
 
 #[tokio::test]
 async fn a_deleted_report_leaves_no_more() {
-    let (_directory, mut bench) = Bench::fresh();
-    let id = queued(&mut bench).await;
-    let part = bench.take("one", DAY_ONE + 2000).await.unwrap();
-    let deleted = bench
+    let (_directory, mut harness) = Harness::fresh();
+    let id = queued(&mut harness).await;
+    let part = harness.take("one", DAY_ONE + 2000).await.unwrap();
+    let deleted = harness
         .store
         .delete_report(id, UnixTime(DAY_ONE + 2100))
         .await;
     assert!(deleted.unwrap());
-    assert_eq!(bench.take("one", DAY_ONE + DAY).await, None);
+    assert_eq!(harness.take("one", DAY_ONE + DAY).await, None);
     // The part that left may still be settled, and stays as the record.
-    assert!(bench.accepted(part, DAY_ONE + 2200).await);
-    let states = bench.states().await;
+    assert!(harness.accepted(part, DAY_ONE + 2200).await);
+    let states = harness.states().await;
     assert_eq!(states, [(UploadState::Accepted, None, String::new())]);
 }
 
 #[tokio::test]
 async fn a_report_that_never_left_takes_its_queue_with_it() {
-    let (_directory, mut bench) = Bench::fresh();
-    let id = queued(&mut bench).await;
-    assert!(bench.delete(id, DAY_ONE).await);
-    assert!(bench.store.own_reports().await.unwrap().is_empty());
-    assert_eq!(bench.take("one", DAY_ONE + DAY).await, None);
+    let (_directory, mut harness) = Harness::fresh();
+    let id = queued(&mut harness).await;
+    assert!(harness.delete(id, DAY_ONE).await);
+    assert!(harness.store.own_reports().await.unwrap().is_empty());
+    assert_eq!(harness.take("one", DAY_ONE + DAY).await, None);
 }
 
 /// Files of deliveries in a directory.
@@ -370,7 +380,7 @@ async fn a_delivery_waits_until_it_is_matched_and_outlives_a_restart() {
     let directory = tempdir().unwrap();
     let interval = Interval::of(UnixTime(DAY_ONE));
     {
-        let store = Bench::new(directory.path()).store;
+        let store = Harness::new(directory.path()).store;
         store.set_sources(vec![source("one", true)]).await.unwrap();
         deliver(&store, "one", interval, b"first").await;
         deliver(&store, "one", interval.next(), b"second").await;
@@ -382,7 +392,7 @@ async fn a_delivery_waits_until_it_is_matched_and_outlives_a_restart() {
         store.close().await;
     }
     assert_eq!(files(directory.path()), 3);
-    let store = Bench::new(directory.path()).store;
+    let store = Harness::new(directory.path()).store;
     assert_eq!(
         files(directory.path()),
         2,
@@ -403,7 +413,7 @@ async fn a_delivery_waits_until_it_is_matched_and_outlives_a_restart() {
 
 #[tokio::test]
 async fn a_source_has_so_many_bytes_a_day_and_no_other_loses_by_it() {
-    let (_directory, Bench { store, .. }) = Bench::fresh();
+    let (_directory, Harness { store, .. }) = Harness::fresh();
     let both = vec![source("one", true), source("two", true)];
     store.set_sources(both).await.unwrap();
     let interval = Interval::of(UnixTime(DAY_ONE));
@@ -432,10 +442,10 @@ async fn a_source_has_so_many_bytes_a_day_and_no_other_loses_by_it() {
 
 #[tokio::test]
 async fn a_source_that_floods_is_remembered_so_far_and_no_further() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     let both = vec![source("one", true), source("two", true)];
-    bench.store.set_sources(both).await.unwrap();
-    let sources = bench.store.sources().await.unwrap();
+    harness.store.set_sources(both).await.unwrap();
+    let sources = harness.store.sources().await.unwrap();
     let one = sources[0].id;
     look_write(
         directory.path(),
@@ -443,14 +453,14 @@ async fn a_source_that_floods_is_remembered_so_far_and_no_further() {
     );
     let now = UnixTime(DAY_ONE);
     let digest = |key| super::reports::found(key, Vec::new()).digest;
-    let remember = |digests| bench.store.remember_reports(one, digests, now, now);
+    let remember = |digests| harness.store.remember_reports(one, digests, now, now);
     let told = remember(vec![digest(1), digest(2)]).await.unwrap();
     assert_eq!(told, [None, None]);
     let told = remember(vec![digest(1), digest(2)]).await.unwrap();
     assert_eq!(told, [Some(now), None], "there is room for one");
     // The day is over, and its quota is free again.
-    bench.store.forget(UnixTime(DAY_ONE + DAY));
-    let told = bench
+    harness.store.forget(UnixTime(DAY_ONE + DAY));
+    let told = harness
         .store
         .earliest_published(one, vec![digest(1)])
         .await
@@ -461,7 +471,7 @@ async fn a_source_that_floods_is_remembered_so_far_and_no_further() {
         "SELECT remembered FROM source WHERE name = 'one'",
     );
     assert_eq!(left, i64::try_from(MOST_REMEMBERED - 1).unwrap());
-    bench.settle().await;
+    harness.settle().await;
 }
 
 /// Changes a database that is in use.

@@ -17,7 +17,7 @@ use tempfile::{TempDir, tempdir};
 
 use super::reports::found;
 use super::wipe::holds;
-use super::{Bench, DAY, DAY_ONE, born, look, one, open, sighting, summary, tcn};
+use super::{DAY, DAY_ONE, Harness, born, look, one, open, sighting, summary, tcn};
 
 const QUARTER: u64 = 900;
 
@@ -40,10 +40,10 @@ fn killed(directory: &Path) -> TempDir {
 }
 
 /// All contacts, read in small pages.
-async fn contacts(bench: &Bench) -> Vec<Contact> {
+async fn contacts(harness: &Harness) -> Vec<Contact> {
     let (mut cursor, mut all) = (Cursor::since(UnixTime(0)), Vec::new());
     loop {
-        let page = bench.store.contacts(cursor, 3).await.unwrap();
+        let page = harness.store.contacts(cursor, 3).await.unwrap();
         let Some(last) = page.last() else {
             return all;
         };
@@ -53,23 +53,23 @@ async fn contacts(bench: &Bench) -> Vec<Contact> {
 }
 
 /// Numbers and sightings in all.
-async fn totals(bench: &Bench) -> (u64, u64) {
-    let all = summary(&bench.store).await;
+async fn totals(harness: &Harness) -> (u64, u64) {
+    let all = summary(&harness.store).await;
     (all.numbers, all.sightings)
 }
 
 #[tokio::test]
 async fn growth_waits_in_its_file_and_a_kill_loses_none() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     for minute in 0..5 {
         let at = DAY_ONE + 60 * minute;
-        bench.save(vec![sighting(1, DAY_ONE, at)]).await;
+        harness.save(vec![sighting(1, DAY_ONE, at)]).await;
     }
     let rows: u32 = one(directory.path(), "SELECT count(*) FROM contact");
     assert_eq!(rows, 0, "nothing is folded yet");
     let left = killed(directory.path());
-    let bench = Bench::new(left.path());
-    assert_eq!(totals(&bench).await, (1, 5));
+    let harness = Harness::new(left.path());
+    assert_eq!(totals(&harness).await, (1, 5));
     assert_eq!(length(left.path()), 0, "it is folded");
 }
 
@@ -79,15 +79,15 @@ async fn growth_is_in_every_answer() {
     let (from, to) = (UnixTime(DAY_ONE), UnixTime(DAY_ONE + DAY));
     let named = || found(1, vec![(UnixTime(DAY_ONE), tcn(1))]);
     for way in 0..7 {
-        let (directory, mut bench) = Bench::fresh();
-        bench.save(vec![sighting(1, DAY_ONE, DAY_ONE + 9)]).await;
-        bench.save(vec![sighting(2, DAY_ONE, DAY_ONE + 9)]).await;
+        let (directory, mut harness) = Harness::fresh();
+        harness.save(vec![sighting(1, DAY_ONE, DAY_ONE + 9)]).await;
+        harness.save(vec![sighting(2, DAY_ONE, DAY_ONE + 9)]).await;
         assert!(length(directory.path()) > 0);
-        let store = &bench.store;
+        let store = &harness.store;
         let counted = match way {
             0 => store.summary(from, to).await.unwrap().numbers,
             1 => store.size().await.unwrap().rows,
-            2 => contacts(&bench).await.len() as u64,
+            2 => contacts(&harness).await.len() as u64,
             3 => {
                 let bars = store.histogram(from, to, Duration::from_secs(DAY));
                 bars.await.unwrap()[0].numbers
@@ -99,7 +99,7 @@ async fn growth_is_in_every_answer() {
                 store.matched_times().await.unwrap().len() as u64 + 1
             }
             6 => {
-                bench.store.close().await;
+                harness.store.close().await;
                 let rows: u32 = one(directory.path(), "SELECT count(*) FROM contact");
                 u64::from(rows)
             }
@@ -113,18 +113,18 @@ async fn growth_is_in_every_answer() {
 /// A contact that grew since is in the exposures too.
 #[tokio::test]
 async fn a_matched_contact_has_its_growth_in_every_answer() {
-    let (directory, mut bench) = Bench::fresh();
-    bench.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
+    let (directory, mut harness) = Harness::fresh();
+    harness.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
     let named = found(1, vec![(UnixTime(DAY_ONE), tcn(1))]);
-    bench.store.record_matches(vec![named]).await.unwrap();
-    assert!(bench.save(vec![sighting(1, DAY_ONE, DAY_ONE + 60)]).await);
+    harness.store.record_matches(vec![named]).await.unwrap();
+    assert!(harness.save(vec![sighting(1, DAY_ONE, DAY_ONE + 60)]).await);
     let next = DAY_ONE + QUARTER;
-    assert!(bench.save(vec![sighting(1, next, next + 5)]).await);
-    assert!(!bench.save(vec![sighting(2, next, next)]).await);
+    assert!(harness.save(vec![sighting(1, next, next + 5)]).await);
+    assert!(!harness.save(vec![sighting(2, next, next)]).await);
     // What the report names is written with the growth, so a kill parts them never.
     let left = killed(directory.path());
-    for bench in [bench, Bench::new(left.path())] {
-        let report = bench.store.matched_report(1).await.unwrap().unwrap();
+    for harness in [harness, Harness::new(left.path())] {
+        let report = harness.store.matched_report(1).await.unwrap().unwrap();
         let mut spans: Vec<_> = report
             .contacts
             .iter()
@@ -137,7 +137,7 @@ async fn a_matched_contact_has_its_growth_in_every_answer() {
 
 #[tokio::test]
 async fn many_queries_fold_once() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     let fold = || -> (i64, i64) {
         let value = |name| format!("SELECT value FROM setting WHERE name = '{name}'");
         let of = |name| one(directory.path(), &value(name));
@@ -145,14 +145,14 @@ async fn many_queries_fold_once() {
     };
     let first = fold();
     let batch = (0..50).map(|n| sighting(n, DAY_ONE + 100 * n, DAY_ONE + 100 * n));
-    bench.save(batch.collect()).await;
-    assert_eq!(contacts(&bench).await.len(), 50);
+    harness.save(batch.collect()).await;
+    assert_eq!(contacts(&harness).await.len(), 50);
     let second = fold();
     assert_ne!(first, second);
-    assert_eq!(contacts(&bench).await.len(), 50);
+    assert_eq!(contacts(&harness).await.len(), 50);
     assert_eq!(fold(), second);
-    bench.save(vec![sighting(60, DAY_ONE, DAY_ONE)]).await;
-    assert_eq!(contacts(&bench).await.len(), 51);
+    harness.save(vec![sighting(60, DAY_ONE, DAY_ONE)]).await;
+    assert_eq!(contacts(&harness).await.len(), 51);
     let third = fold();
     assert_eq!(third.0, second.0.wrapping_add(1), "another file");
 }
@@ -160,21 +160,21 @@ async fn many_queries_fold_once() {
 /// Folded, and killed before the file was cut.
 #[tokio::test]
 async fn a_file_that_was_folded_and_not_cut_counts_nothing_twice() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     for round in 1..=3 {
         for minute in 0..4 {
             let at = DAY_ONE + 60 * minute;
-            bench.save(vec![sighting(1, DAY_ONE, at)]).await;
+            harness.save(vec![sighting(1, DAY_ONE, at)]).await;
         }
         let before = fs::read(growth_file(directory.path())).unwrap();
-        assert_eq!(totals(&bench).await, (1, 4 * round));
+        assert_eq!(totals(&harness).await, (1, 4 * round));
         let left = killed(directory.path());
         fs::write(growth_file(left.path()), &before).unwrap();
-        let mut again = Bench::new(left.path());
+        let mut again = Harness::new(left.path());
         assert_eq!(totals(&again).await, (1, 4 * round));
         again.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
         let left = killed(left.path());
-        assert_eq!(totals(&Bench::new(left.path())).await, (1, 4 * round + 1));
+        assert_eq!(totals(&Harness::new(left.path())).await, (1, 4 * round + 1));
     }
 }
 
@@ -182,51 +182,53 @@ async fn a_file_that_was_folded_and_not_cut_counts_nothing_twice() {
 /// on to append, and a kill brings the fold to light.
 #[tokio::test]
 async fn what_comes_after_a_fold_that_seemed_to_fail_counts_once() {
-    let (directory, mut bench) = Bench::fresh();
-    bench.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
-    bench.save(vec![sighting(2, DAY_ONE, DAY_ONE)]).await;
+    let (directory, mut harness) = Harness::fresh();
+    harness.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
+    harness.save(vec![sighting(2, DAY_ONE, DAY_ONE)]).await;
     let unfolded = killed(directory.path());
-    assert_eq!(totals(&bench).await, (2, 2));
+    assert_eq!(totals(&harness).await, (2, 2));
     let folded = killed(directory.path());
 
     // The same file, longer. A start does not fold.
-    let mut bench = Bench::new(unfolded.path());
-    bench.save(vec![sighting(2, DAY_ONE, DAY_ONE + 60)]).await;
-    bench.save(vec![sighting(3, DAY_ONE, DAY_ONE + 60)]).await;
+    let mut harness = Harness::new(unfolded.path());
+    harness.save(vec![sighting(2, DAY_ONE, DAY_ONE + 60)]).await;
+    harness.save(vec![sighting(3, DAY_ONE, DAY_ONE + 60)]).await;
     let file = growth_file(unfolded.path());
     fs::copy(file, growth_file(folded.path())).unwrap();
-    let mut bench = Bench::new(folded.path());
+    let mut harness = Harness::new(folded.path());
     assert_eq!(length(folded.path()), length(unfolded.path()), "it waits");
-    bench.save(vec![sighting(3, DAY_ONE, DAY_ONE + 120)]).await;
+    harness
+        .save(vec![sighting(3, DAY_ONE, DAY_ONE + 120)])
+        .await;
     let left = killed(folded.path());
-    for bench in [bench, Bench::new(left.path())] {
-        assert_eq!(totals(&bench).await, (3, 5));
+    for harness in [harness, Harness::new(left.path())] {
+        assert_eq!(totals(&harness).await, (3, 5));
     }
 }
 
 #[tokio::test]
 async fn the_growth_of_another_database_counts_nothing_and_goes() {
-    let (other, mut bench) = Bench::fresh();
-    bench.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
-    let (directory, bench) = Bench::fresh();
-    bench.store.close().await;
+    let (other, mut harness) = Harness::fresh();
+    harness.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
+    let (directory, harness) = Harness::fresh();
+    harness.store.close().await;
     fs::copy(growth_file(other.path()), growth_file(directory.path())).unwrap();
-    let mut bench = Bench::new(directory.path());
+    let mut harness = Harness::new(directory.path());
     assert_eq!(length(directory.path()), 0);
-    assert_eq!(totals(&bench).await, (0, 0));
-    bench.save(vec![sighting(2, DAY_ONE, DAY_ONE)]).await;
+    assert_eq!(totals(&harness).await, (0, 0));
+    harness.save(vec![sighting(2, DAY_ONE, DAY_ONE)]).await;
     let left = killed(directory.path());
-    assert_eq!(totals(&Bench::new(left.path())).await, (1, 1));
+    assert_eq!(totals(&Harness::new(left.path())).await, (1, 1));
 }
 
 /// Wherever a write ended, the batches before are there, each whole, and new ones follow.
 #[tokio::test]
 async fn a_batch_is_there_whole_or_not_at_all() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     let mut ends = vec![0];
     for n in 0..4 {
         let batch = (0..3).map(|i| sighting(3 * (n % 2) + i, DAY_ONE, DAY_ONE + n));
-        bench.save(batch.collect()).await;
+        harness.save(batch.collect()).await;
         ends.push(length(directory.path()));
     }
     let all = ends[4];
@@ -237,77 +239,79 @@ async fn a_batch_is_there_whole_or_not_at_all() {
             .open(growth_file(left.path()));
         file.unwrap().set_len(cut).unwrap();
         let whole = ends.iter().skip(1).filter(|end| **end <= cut).count() as u64;
-        let mut bench = Bench::new(left.path());
-        bench.save(vec![sighting(0, DAY_ONE, DAY_ONE)]).await;
+        let mut harness = Harness::new(left.path());
+        harness.save(vec![sighting(0, DAY_ONE, DAY_ONE)]).await;
         let left = killed(left.path());
-        let bench = Bench::new(left.path());
-        assert_eq!(totals(&bench).await.1, 3 * whole + 1, "cut at {cut}");
+        let harness = Harness::new(left.path());
+        assert_eq!(totals(&harness).await.1, 3 * whole + 1, "cut at {cut}");
     }
 }
 
 /// A record of a number syncs the file, and a page that was synced is not written again.
 #[tokio::test]
 async fn what_comes_after_a_sync_begins_a_page_and_counts() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     for key in 1..=3 {
-        bench.save(vec![sighting(1, DAY_ONE, DAY_ONE + key)]).await;
-        bench.persist(vec![born(key, DAY_ONE)]).await;
+        harness
+            .save(vec![sighting(1, DAY_ONE, DAY_ONE + key)])
+            .await;
+        harness.persist(vec![born(key, DAY_ONE)]).await;
         assert_eq!(length(directory.path()), 4096 * key);
     }
-    bench.save(vec![sighting(2, DAY_ONE, DAY_ONE)]).await;
+    harness.save(vec![sighting(2, DAY_ONE, DAY_ONE)]).await;
     let left = killed(directory.path());
-    assert_eq!(totals(&Bench::new(left.path())).await, (2, 4));
+    assert_eq!(totals(&Harness::new(left.path())).await, (2, 4));
 }
 
 /// A flood of numbers does not make the file grow without bound.
 #[tokio::test]
 async fn a_file_that_is_long_is_folded() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     let mut longest = 0;
     for minute in 0..24 {
         let at = DAY_ONE + 60 * minute;
         let batch = (0..1000).map(|n| sighting(1000 * minute + n, at, at));
-        bench.save(batch.collect()).await;
+        harness.save(batch.collect()).await;
         longest = longest.max(length(directory.path()));
     }
     assert!((1 << 18..1 << 19).contains(&longest), "{longest} bytes");
     let rows: u32 = one(directory.path(), "SELECT count(*) FROM contact");
     assert!(rows >= 10_000, "{rows} rows are folded");
-    assert_eq!(totals(&bench).await, (24_000, 24_000));
+    assert_eq!(totals(&harness).await, (24_000, 24_000));
 }
 
 #[tokio::test]
 async fn destroyed_growth_is_in_no_file() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     let path = directory.path();
     let numbers = [1, 2, 3].map(|n| *tcn(n).as_bytes());
     let held = || numbers.map(|number| holds(path, &number));
     for n in [1, 2, 3] {
         let at = DAY_ONE + n * QUARTER;
-        bench.save(vec![sighting(n, at, at)]).await;
+        harness.save(vec![sighting(n, at, at)]).await;
     }
     assert_eq!(held(), [true; 3]);
-    let erase = bench
+    let erase = harness
         .store
         .erase(UnixTime(0), UnixTime(DAY_ONE + 2 * QUARTER));
     assert_eq!(erase.await.unwrap(), 1);
     assert_eq!(held(), [false, true, true]);
-    bench.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
+    harness.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
     assert_eq!(held(), [true; 3]);
-    bench.forget(DAY_ONE + 3 * QUARTER).await;
+    harness.forget(DAY_ONE + 3 * QUARTER).await;
     assert_eq!(held(), [false, false, true]);
-    bench.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
-    bench.store.wipe().await.unwrap();
+    harness.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
+    harness.store.wipe().await.unwrap();
     assert_eq!(held(), [false; 3]);
-    bench.save(vec![sighting(2, DAY_ONE, DAY_ONE)]).await;
+    harness.save(vec![sighting(2, DAY_ONE, DAY_ONE)]).await;
     let left = killed(path);
-    assert_eq!(totals(&Bench::new(left.path())).await, (1, 1));
+    assert_eq!(totals(&Harness::new(left.path())).await, (1, 1));
 }
 
 #[tokio::test]
 async fn growth_is_set_aside_with_its_database_and_forgotten_with_it() {
-    let (directory, mut bench) = Bench::fresh();
-    bench.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
+    let (directory, mut harness) = Harness::fresh();
+    harness.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
     let left = killed(directory.path());
     let path = left.path();
     fs::write(path.join(DATABASE), [0xa5; 10_000]).unwrap();
@@ -326,8 +330,8 @@ async fn growth_is_set_aside_with_its_database_and_forgotten_with_it() {
 
 #[tokio::test]
 async fn a_file_that_is_refused_keeps_its_growth() {
-    let (directory, mut bench) = Bench::fresh();
-    bench.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
+    let (directory, mut harness) = Harness::fresh();
+    harness.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
     let left = killed(directory.path());
     let before = fs::read(growth_file(left.path())).unwrap();
     let of = |format: u32| {
@@ -339,7 +343,7 @@ async fn a_file_that_is_refused_keeps_its_growth() {
     open(left.path()).unwrap_err();
     assert_eq!(fs::read(growth_file(left.path())).unwrap(), before);
     of(known);
-    assert_eq!(totals(&Bench::new(left.path())).await, (1, 1));
+    assert_eq!(totals(&Harness::new(left.path())).await, (1, 1));
 }
 
 /// What a simple store would do.
@@ -408,7 +412,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// A store, its directory, and what it has to answer.
 struct Trial {
     directory: TempDir,
-    bench: Bench,
+    harness: Harness,
     model: Model,
     keys: u64,
 }
@@ -418,16 +422,16 @@ impl Trial {
         match step {
             Step::Save(batch) => {
                 self.model.save(&batch);
-                self.bench.save(batch).await;
+                self.harness.save(batch).await;
             }
             Step::Persist => {
                 self.keys += 1;
-                self.bench.persist(vec![born(self.keys, DAY_ONE)]).await;
+                self.harness.persist(vec![born(self.keys, DAY_ONE)]).await;
             }
-            Step::Ask => assert_eq!(contacts(&self.bench).await, self.model.rows()),
+            Step::Ask => assert_eq!(contacts(&self.harness).await, self.model.rows()),
             Step::Restart => {
-                self.bench.store.clone().close().await;
-                self.bench = Bench::new(self.directory.path());
+                self.harness.store.clone().close().await;
+                self.harness = Harness::new(self.directory.path());
             }
             Step::Kill => self.kill(|_| {}),
             Step::KillInWrite(written) => self.kill(|file| {
@@ -436,20 +440,20 @@ impl Trial {
             }),
             Step::KillInFold => {
                 let before = fs::read(growth_file(self.directory.path())).unwrap();
-                contacts(&self.bench).await;
+                contacts(&self.harness).await;
                 self.kill(|file| *file = before);
             }
             Step::Forget(before) => {
                 self.model.0.retain(|_, row| row.end.0 >= before);
-                self.bench.store.forget(UnixTime(before));
-                self.bench.settle().await;
+                self.harness.store.forget(UnixTime(before));
+                self.harness.settle().await;
             }
             Step::Erase(from, to) => {
                 self.model
                     .0
                     .retain(|_, row| !(from..to).contains(&row.start.0));
                 let (from, to) = (UnixTime(from), UnixTime(to));
-                self.bench.store.erase(from, to).await.unwrap();
+                self.harness.store.erase(from, to).await.unwrap();
             }
         }
     }
@@ -461,7 +465,7 @@ impl Trial {
         let mut bytes = fs::read(&file).unwrap();
         change(&mut bytes);
         fs::write(file, bytes).unwrap();
-        self.bench = Bench::new(left.path());
+        self.harness = Harness::new(left.path());
         self.directory = left;
     }
 }
@@ -477,8 +481,8 @@ proptest! {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let (directory, bench) = Bench::fresh();
-            let mut trial = Trial { directory, bench, model: Model::default(), keys: 0 };
+            let (directory, harness) = Harness::fresh();
+            let mut trial = Trial { directory, harness, model: Model::default(), keys: 0 };
             for step in steps {
                 trial.take(step).await;
             }

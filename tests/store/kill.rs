@@ -10,7 +10,7 @@ use std::path::Path;
 use tcnd::store::Error;
 use tempfile::tempdir;
 
-use super::{Bench, DAY_ONE, born, child, open, reserved, sighting, summary};
+use super::{DAY_ONE, Harness, born, child, open, reserved, sighting, summary};
 
 /// Contacts of one batch.
 const BATCH: u64 = 5;
@@ -35,23 +35,23 @@ async fn role_saves_for_ever() {
 /// much as all else, so a kill often comes in the middle of one.
 #[tokio::test]
 async fn role_saves_and_folds_for_ever() {
-    save_for_ever(async |bench| {
-        bench.store.size().await.unwrap();
+    save_for_ever(async |harness| {
+        harness.store.size().await.unwrap();
     })
     .await;
 }
 
-async fn save_for_ever(then: impl AsyncFn(&Bench)) {
+async fn save_for_ever(then: impl AsyncFn(&Harness)) {
     let Some(directory) = child::directory() else {
         return;
     };
-    let mut bench = Bench::new(&directory);
-    bench.persist(vec![born(1, DAY_ONE)]).await;
+    let mut harness = Harness::new(&directory);
+    harness.persist(vec![born(1, DAY_ONE)]).await;
     for n in 1.. {
-        bench.save(batch(n)).await;
-        then(&bench).await;
+        harness.save(batch(n)).await;
+        then(&harness).await;
         let entry = reserved(1, u16::try_from(n).unwrap(), DAY_ONE);
-        bench.persist(vec![entry]).await;
+        harness.persist(vec![entry]).await;
         child::say("stored", n);
     }
 }
@@ -80,13 +80,13 @@ async fn role_saves_until_the_disk_is_full() {
     let Some(directory) = child::directory() else {
         return;
     };
-    let mut bench = Bench::new(&directory);
+    let mut harness = Harness::new(&directory);
     for n in 1.. {
-        match bench.try_save(batch(n)).await {
+        match harness.try_save(batch(n)).await {
             Ok(_) => {}
             Err(Error::Full(_)) => {
                 // What cannot be folded is in the answers all the same.
-                let counted = summary(&bench.store).await.sightings;
+                let counted = summary(&harness.store).await.sightings;
                 assert_eq!(counted, BATCH * (n - 1));
                 child::say("full", n - 1);
                 return;
@@ -119,8 +119,8 @@ pub(crate) async fn audit(
     let key = opened.resume.broadcast.first();
     let aired = key.map_or(0, |key| u64::from(key.last.get()));
     assert!(numbers.contains(&aired), "{aired} of {numbers:?} numbers");
-    let mut bench = Bench::of(opened);
-    let totals = summary(&bench.store).await;
+    let mut harness = Harness::of(opened);
+    let totals = summary(&harness.store).await;
     let found = totals.sightings / BATCH;
     assert!(batches.contains(&found), "{found} of {batches:?} batches");
     assert_eq!(totals.sightings % BATCH, 0, "a batch is there in part");
@@ -131,5 +131,5 @@ pub(crate) async fn audit(
     };
     assert_eq!(totals.numbers, neighbours);
     // The store still works.
-    bench.save(batch(batches.end() + 1)).await;
+    harness.save(batch(batches.end() + 1)).await;
 }

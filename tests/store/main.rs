@@ -11,16 +11,15 @@ mod exchange;
 mod exports;
 mod growth;
 mod kill;
-mod ledger;
 mod opening;
 mod power;
 mod queue;
 mod redate;
+mod report_keys;
 mod reports;
 mod retention;
 mod schema;
 mod seal;
-
 mod wipe;
 
 use std::path::Path;
@@ -54,13 +53,13 @@ fn open(directory: &Path) -> Result<Opened, OpenError> {
 }
 
 /// A store with its replies; `opening` tests the rest of [`Opened`].
-struct Bench {
+struct Harness {
     store: Store,
     events: mpsc::Receiver<Event>,
     seq: u64,
 }
 
-impl Bench {
+impl Harness {
     fn new(directory: &Path) -> Self {
         Self::of(open(directory).unwrap())
     }
@@ -80,8 +79,8 @@ impl Bench {
     /// A store in a new directory.
     fn fresh() -> (TempDir, Self) {
         let directory = tempdir().unwrap();
-        let bench = Self::new(directory.path());
-        (directory, bench)
+        let harness = Self::new(directory.path());
+        (directory, harness)
     }
 
     /// Whether a contact grew that a report names.

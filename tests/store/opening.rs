@@ -7,7 +7,7 @@ use std::path::Path;
 use tcnd::store::{DATABASE, OpenError, Seal};
 use tempfile::tempdir;
 
-use super::{Bench, DAY_ONE, look, open, sighting, summary};
+use super::{DAY_ONE, Harness, look, open, sighting, summary};
 
 fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().mode() & 0o7777
@@ -19,18 +19,18 @@ fn chmod(path: &Path, mode: u32) {
 
 /// A closed database with this many contacts.
 async fn filled(directory: &Path, contacts: u64) {
-    let mut bench = Bench::new(directory);
+    let mut harness = Harness::new(directory);
     let batch = (0..contacts).map(|n| sighting(n, DAY_ONE + n, DAY_ONE + n));
-    bench.save(batch.collect()).await;
-    bench.store.close().await;
+    harness.save(batch.collect()).await;
+    harness.store.close().await;
 }
 
 #[tokio::test]
 async fn files_and_directory_are_for_us_alone() {
     let above = tempdir().unwrap();
     let directory = above.path().join("state/tcnd");
-    let mut bench = Bench::new(&directory);
-    bench.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
+    let mut harness = Harness::new(&directory);
+    harness.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
     assert_eq!(mode(&directory), 0o700);
     let mut files = 0;
     for file in directory.read_dir().unwrap() {
@@ -39,7 +39,7 @@ async fn files_and_directory_are_for_us_alone() {
         files += 1;
     }
     assert!(files >= 3, "database, journal and lock are looked at");
-    drop(bench);
+    drop(harness);
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn our_own_files_are_made_private_again() {
     filled(directory.path(), 1).await;
     chmod(directory.path(), 0o755);
     chmod(&directory.path().join(DATABASE), 0o644);
-    drop(Bench::new(directory.path()));
+    drop(Harness::new(directory.path()));
     assert_eq!(mode(directory.path()), 0o700);
     assert_eq!(mode(&directory.path().join(DATABASE)), 0o600);
 }
@@ -76,12 +76,12 @@ async fn a_directory_that_is_not_ours_alone_is_refused_and_left() {
 
 #[tokio::test]
 async fn a_second_owner_is_refused() {
-    let (directory, bench) = Bench::fresh();
+    let (directory, harness) = Harness::fresh();
     let error = tcnd::store::open(directory.path(), Seal::default()).unwrap_err();
     assert!(matches!(error, OpenError::Locked { .. }), "{error}");
     assert!(error.to_string().contains("--state-dir"), "{error}");
-    bench.store.close().await;
-    Bench::new(directory.path());
+    harness.store.close().await;
+    Harness::new(directory.path());
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn goes_on(directory: &Path) {
     let all = summary(&opened.store).await;
     assert_eq!(all.numbers, 1);
     opened.store.close().await;
-    Bench::new(directory).store.close().await;
+    Harness::new(directory).store.close().await;
 }
 
 #[tokio::test]

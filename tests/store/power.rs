@@ -14,7 +14,7 @@ use tcnd::store::Setting;
 use tempfile::{TempDir, tempdir};
 
 use super::kill::{SAVERS, audit};
-use super::{Bench, DAY_ONE, begun, child, open, sighting, summary};
+use super::{DAY_ONE, Harness, begun, child, open, sighting, summary};
 
 /// A directory, and the simulated disk below it.
 struct Machine {
@@ -80,11 +80,11 @@ async fn role_saves_contacts_alone() {
     let Some(directory) = child::directory() else {
         return;
     };
-    let mut bench = Bench::new(&directory);
-    bench.save(vec![sighting(0, DAY_ONE, DAY_ONE)]).await;
-    bench.persist(begun(1, DAY_ONE)).await;
+    let mut harness = Harness::new(&directory);
+    harness.save(vec![sighting(0, DAY_ONE, DAY_ONE)]).await;
+    harness.persist(begun(1, DAY_ONE)).await;
     for n in 1..=UNSYNCED {
-        bench.save(vec![sighting(n, DAY_ONE, DAY_ONE)]).await;
+        harness.save(vec![sighting(n, DAY_ONE, DAY_ONE)]).await;
     }
     child::say("stored", UNSYNCED);
     std::future::pending::<()>().await;
@@ -102,8 +102,8 @@ async fn a_power_cut_loses_the_contacts_since_the_last_record() {
         (machine.after_the_cut().path(), 1),
         (machine.directory.path(), 1 + UNSYNCED),
     ] {
-        let bench = Bench::new(directory);
-        assert_eq!(bench.store.size().await.unwrap().rows, contacts);
+        let harness = Harness::new(directory);
+        assert_eq!(harness.store.size().await.unwrap().rows, contacts);
     }
 }
 
@@ -113,13 +113,13 @@ async fn role_folds_contacts_alone() {
     let Some(directory) = child::directory() else {
         return;
     };
-    let mut bench = Bench::new(&directory);
+    let mut harness = Harness::new(&directory);
     for n in 1..=UNSYNCED {
-        bench.save(vec![sighting(n, DAY_ONE, DAY_ONE)]).await;
+        harness.save(vec![sighting(n, DAY_ONE, DAY_ONE)]).await;
     }
-    bench.settle().await;
+    harness.settle().await;
     for n in 1..=UNSYNCED {
-        bench.save(vec![sighting(n, DAY_ONE, DAY_ONE)]).await;
+        harness.save(vec![sighting(n, DAY_ONE, DAY_ONE)]).await;
     }
     child::say("stored", UNSYNCED);
     std::future::pending::<()>().await;
@@ -136,8 +136,8 @@ async fn a_power_cut_loses_nothing_that_was_folded() {
         (machine.after_the_cut().path(), UNSYNCED),
         (machine.directory.path(), 2 * UNSYNCED),
     ] {
-        let bench = Bench::new(directory);
-        assert_eq!(summary(&bench.store).await.sightings, sightings);
+        let harness = Harness::new(directory);
+        assert_eq!(summary(&harness.store).await.sightings, sightings);
     }
 }
 
@@ -147,15 +147,15 @@ async fn role_decides_and_forgets() {
     let Some(directory) = child::directory() else {
         return;
     };
-    let mut bench = Bench::new(&directory);
-    bench.store.remember(Setting::Consent(true));
-    bench.store.remember(Setting::Pause(Pause::UntilResumed));
-    bench.settle().await;
+    let mut harness = Harness::new(&directory);
+    harness.store.remember(Setting::Consent(true));
+    harness.store.remember(Setting::Pause(Pause::UntilResumed));
+    harness.settle().await;
     child::say("decided", 1);
-    bench.persist(begun(1, DAY_ONE)).await;
+    harness.persist(begun(1, DAY_ONE)).await;
     let contacts = [0, 100].map(|at| sighting(at, DAY_ONE + at, DAY_ONE + at));
-    bench.save(contacts.to_vec()).await;
-    bench.forget(DAY_ONE + 50).await;
+    harness.save(contacts.to_vec()).await;
+    harness.forget(DAY_ONE + 50).await;
     child::say("forgotten", 1);
     std::future::pending::<()>().await;
 }

@@ -6,21 +6,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tcnd::store::{Error, Event};
 
-use super::{Bench, DAY_ONE, born, look, one, sighting, summary};
+use super::{DAY_ONE, Harness, born, look, one, sighting, summary};
 
 #[tokio::test]
 async fn what_does_not_fit_into_the_queue_is_answered_as_not_stored() {
     const SENT: u64 = 100;
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     // Another connection's write transaction stands for a disk that hangs.
     let stranger = look(directory.path());
     stranger.execute_batch("BEGIN IMMEDIATE").unwrap();
     // Growth does not wait for other connections, a record does.
-    bench.store.persist(0, vec![born(1, DAY_ONE)]);
+    harness.store.persist(0, vec![born(1, DAY_ONE)]);
     for n in 1..=SENT {
-        bench.store.save(n, vec![sighting(n, DAY_ONE, DAY_ONE)]);
+        harness.store.save(n, vec![sighting(n, DAY_ONE, DAY_ONE)]);
     }
-    let first = bench.event().await;
+    let first = harness.event().await;
     assert!(
         matches!(first, Event::NotStored(_, Error::Busy)),
         "{first:?}"
@@ -28,14 +28,14 @@ async fn what_does_not_fit_into_the_queue_is_answered_as_not_stored() {
     stranger.execute_batch("ROLLBACK").unwrap();
     let (mut stored, mut refused) = (0, 1);
     while stored + refused < SENT {
-        match bench.event().await {
+        match harness.event().await {
             Event::Stored { seq: 0, .. } => {}
             Event::Stored { .. } => stored += 1,
             Event::NotStored(..) => refused += 1,
             Event::RowsChanged | Event::Failed(_) => panic!("not asked for"),
         }
     }
-    let totals = summary(&bench.store).await;
+    let totals = summary(&harness.store).await;
     assert_eq!(totals.numbers, stored);
     assert!(
         stored > 0 && refused > 1,
@@ -45,16 +45,16 @@ async fn what_does_not_fit_into_the_queue_is_answered_as_not_stored() {
 
 #[tokio::test]
 async fn closing_does_what_is_waiting_and_ends_the_events() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     for n in 1..=20 {
-        bench.store.save(n, vec![sighting(n, DAY_ONE, DAY_ONE)]);
+        harness.store.save(n, vec![sighting(n, DAY_ONE, DAY_ONE)]);
     }
-    let other = bench.store.clone();
-    bench.store.close().await;
+    let other = harness.store.clone();
+    harness.store.close().await;
     for n in 1..=20 {
-        assert!(matches!(bench.events.recv().await, Some(Event::Stored { seq, .. }) if seq == n));
+        assert!(matches!(harness.events.recv().await, Some(Event::Stored { seq, .. }) if seq == n));
     }
-    assert!(bench.events.recv().await.is_none());
+    assert!(harness.events.recv().await.is_none());
     assert!(matches!(other.size().await, Err(Error::Closed)));
     // Before `look`, which merges the journal when it closes.
     assert!(
@@ -67,25 +67,25 @@ async fn closing_does_what_is_waiting_and_ends_the_events() {
 
 #[tokio::test]
 async fn the_last_clone_dropped_ends_the_thread() {
-    let (directory, mut bench) = Bench::fresh();
-    bench.store.save(1, vec![sighting(1, DAY_ONE, DAY_ONE)]);
-    drop(bench.store);
+    let (directory, mut harness) = Harness::fresh();
+    harness.store.save(1, vec![sighting(1, DAY_ONE, DAY_ONE)]);
+    drop(harness.store);
     assert!(matches!(
-        bench.events.recv().await,
+        harness.events.recv().await,
         Some(Event::Stored { seq: 1, .. })
     ));
-    assert!(bench.events.recv().await.is_none());
+    assert!(harness.events.recv().await.is_none());
     // The lock is free again.
-    Bench::new(directory.path());
+    Harness::new(directory.path());
 }
 
 #[tokio::test]
 async fn a_way_that_was_stopped_leads_nowhere_and_the_others_go_on() {
-    let (_directory, bench) = Bench::fresh();
+    let (_directory, harness) = Harness::fresh();
     let stop = Arc::<AtomicBool>::default();
-    let way = bench.store.until(Arc::clone(&stop));
+    let way = harness.store.until(Arc::clone(&stop));
     way.size().await.unwrap();
     stop.store(true, Ordering::Release);
     assert_eq!(way.size().await, Err(Error::Closed));
-    bench.store.size().await.unwrap();
+    harness.store.size().await.unwrap();
 }

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use tcn_engine::{BootId, CLOCK_FLOOR, ClockRecord, FutureDates, KeyId, Moment, Redating, Shift};
 use tcn_protocol::UnixTime;
 
-use super::{Bench, DAY, DAY_ONE, born, look, open, reserved, retired, sighting};
+use super::{DAY, DAY_ONE, Harness, born, look, open, reserved, retired, sighting};
 
 const HOUR: u64 = 3600;
 
@@ -63,25 +63,28 @@ fn contacts(db: &Connection) -> Vec<(u64, u64)> {
 
 #[tokio::test]
 async fn rows_of_this_boot_move_with_the_clock_and_those_of_others_stay() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     // Of an earlier boot: before this boot's new time, and within it.
     let earlier = vec![
         sighting(1, DAY_ONE, DAY_ONE + 100),
         sighting(2, DAY_ONE + 8 * HOUR, DAY_ONE + 8 * HOUR + 60),
     ];
-    bench.save(earlier).await;
-    bench.store.redate(beginning(DAY_ONE + 7 * HOUR)).await;
+    harness.save(earlier).await;
+    harness.store.redate(beginning(DAY_ONE + 7 * HOUR)).await;
     let now = vec![
         sighting(3, DAY_ONE + 7 * HOUR + 10, DAY_ONE + 7 * HOUR + 500),
         sighting(4, DAY_ONE + 9 * HOUR, DAY_ONE + 9 * HOUR + 30),
     ];
-    bench.save(now).await;
-    bench.settle().await;
+    harness.save(now).await;
+    harness.settle().await;
     let before = contacts(&look(directory.path()));
     for by in [-7 * 3600, 31 * 86_400, 45] {
         let shift = by;
-        bench.store.redate(moving(DAY_ONE + 7 * HOUR, shift)).await;
-        bench.settle().await;
+        harness
+            .store
+            .redate(moving(DAY_ONE + 7 * HOUR, shift))
+            .await;
+        harness.settle().await;
         let moved = |at: u64| at.saturating_add_signed(shift);
         let mut expected = vec![
             (DAY_ONE, DAY_ONE + 100),
@@ -95,8 +98,8 @@ async fn rows_of_this_boot_move_with_the_clock_and_those_of_others_stay() {
         expected.sort_unstable();
         assert_eq!(contacts(&look(directory.path())), expected, "by {by}");
         let back = moved(DAY_ONE + 7 * HOUR);
-        bench.store.redate(moving(back, -shift)).await;
-        bench.settle().await;
+        harness.store.redate(moving(back, -shift)).await;
+        harness.settle().await;
         assert_eq!(contacts(&look(directory.path())), before, "back by {by}");
     }
 }
@@ -104,27 +107,27 @@ async fn rows_of_this_boot_move_with_the_clock_and_those_of_others_stay() {
 /// New dates come behind the growth that was saved before them.
 #[tokio::test]
 async fn growth_that_is_not_folded_moves_too() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     let (stays, moves) = (DAY_ONE + 10, DAY_ONE + DAY + 20);
     for at in [stays, moves] {
-        bench.save(vec![sighting(1, at, at + 5)]).await;
+        harness.save(vec![sighting(1, at, at + 5)]).await;
     }
-    bench.store.redate(moving(DAY_ONE + DAY, 3600)).await;
+    harness.store.redate(moving(DAY_ONE + DAY, 3600)).await;
     let moved = moves + HOUR;
-    bench.save(vec![sighting(1, moved, moved + 60)]).await;
-    bench.settle().await;
+    harness.save(vec![sighting(1, moved, moved + 60)]).await;
+    harness.settle().await;
     let expected = [(stays, stays + 5), (moved, moved + 60)];
     assert_eq!(contacts(&look(directory.path())), expected);
 }
 
 #[tokio::test]
 async fn a_row_that_moves_onto_another_loses_no_sighting() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     let (old, new) = (DAY_ONE + 10, DAY_ONE + DAY + 20);
-    bench
+    harness
         .save(vec![sighting(1, old, old + 5), sighting(1, new, new + 400)])
         .await;
-    bench.settle().await;
+    harness.settle().await;
     let db = look(directory.path());
     db.execute_batch(
         "INSERT INTO matched_report (id, digest, published, received, memo_type, memo) \
@@ -132,8 +135,8 @@ async fn a_row_that_moves_onto_another_loses_no_sighting() {
          INSERT INTO matched_contact SELECT tcn, quarter, 1, 0, 0 FROM contact",
     )
     .unwrap();
-    bench.store.redate(moving(DAY_ONE + DAY, -86_400)).await;
-    bench.settle().await;
+    harness.store.redate(moving(DAY_ONE + DAY, -86_400)).await;
+    harness.settle().await;
     assert_eq!(contacts(&db), [(old, DAY_ONE + 420)]);
     let sightings: Vec<u8> = db
         .query_row("SELECT sightings FROM contact", [], |row| row.get(0))
@@ -151,7 +154,7 @@ async fn a_row_that_moves_onto_another_loses_no_sighting() {
 
 #[tokio::test]
 async fn what_was_on_the_air_moves_by_the_keys_of_this_boot() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     let at = DAY_ONE + DAY;
     let records = vec![
         born(1, at),
@@ -162,14 +165,14 @@ async fn what_was_on_the_air_moves_by_the_keys_of_this_boot() {
         born(3, 1000),
         reserved(3, 1, 1010),
     ];
-    bench.persist(records).await;
+    harness.persist(records).await;
     let by = -7 * 3600;
     let redating = Redating {
         impossible: Some(i64::try_from(at).unwrap()),
         ..moving(at, by)
     };
-    bench.store.redate(redating).await;
-    bench.settle().await;
+    harness.store.redate(redating).await;
+    harness.settle().await;
     let db = look(directory.path());
     let mut query = db
         .prepare("SELECT key, born, first, coalesce(last, 0) FROM broadcast JOIN report_key ON id = key ORDER BY key")
@@ -191,12 +194,12 @@ async fn what_was_on_the_air_moves_by_the_keys_of_this_boot() {
 
 #[tokio::test]
 async fn what_is_known_of_the_clock_is_there_at_the_next_start() {
-    let (directory, mut bench) = Bench::fresh();
-    bench
+    let (directory, mut harness) = Harness::fresh();
+    harness
         .save(vec![sighting(1, DAY_ONE + DAY, DAY_ONE + DAY)])
         .await;
-    bench.store.keep_clock(record(DAY_ONE + 5));
-    bench.store.close().await;
+    harness.store.keep_clock(record(DAY_ONE + 5));
+    harness.store.close().await;
     let resume = open(directory.path()).unwrap().resume;
     assert_eq!(resume.clock, Some(record(DAY_ONE + 5)));
     assert_eq!(resume.newest, Some(UnixTime(DAY_ONE + DAY)));
@@ -205,31 +208,31 @@ async fn what_is_known_of_the_clock_is_there_at_the_next_start() {
 
 #[tokio::test]
 async fn what_is_dated_in_the_future_goes_when_it_was_noticed_long_ago() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     let future = DAY_ONE + 400 * DAY;
     let rows = vec![
         sighting(1, future, future),
         sighting(2, DAY_ONE, DAY_ONE + 9),
     ];
-    bench.save(rows).await;
-    let look_at = |running: u64| FutureDates {
+    harness.save(rows).await;
+    let future_dates = |running: u64| FutureDates {
         from: UnixTime(DAY_ONE + 2 * DAY),
         running: Duration::from_secs(running),
         retention: Duration::from_secs(14 * DAY),
     };
     for (running, left) in [(1000, 2), (1000 + 14 * DAY - 1, 2)] {
-        bench.store.forget_future(look_at(running));
-        bench.settle().await;
-        assert_eq!(bench.store.size().await.unwrap().rows, left);
+        harness.store.forget_future(future_dates(running));
+        harness.settle().await;
+        assert_eq!(harness.store.size().await.unwrap().rows, left);
     }
     // More of the same: the time starts again.
-    bench
+    harness
         .save(vec![sighting(3, future + DAY, future + DAY)])
         .await;
     for (running, left) in [(1000 + 14 * DAY, 3), (1000 + 28 * DAY, 1)] {
-        bench.store.forget_future(look_at(running));
-        bench.settle().await;
-        assert_eq!(bench.store.size().await.unwrap().rows, left, "{running}");
+        harness.store.forget_future(future_dates(running));
+        harness.settle().await;
+        assert_eq!(harness.store.size().await.unwrap().rows, left, "{running}");
     }
     assert_eq!(contacts(&look(directory.path())), [(DAY_ONE, DAY_ONE + 9)]);
 }
@@ -238,7 +241,7 @@ async fn what_is_dated_in_the_future_goes_when_it_was_noticed_long_ago() {
 #[tokio::test]
 async fn intervals_that_are_not_over_by_the_new_clock_are_asked_for_again() {
     use tcn_exchange::interval::Interval;
-    let (directory, bench) = Bench::fresh();
+    let (directory, harness) = Harness::fresh();
     let now = UnixTime(DAY_ONE + 5 * HOUR);
     let open_one = Interval::of(now);
     for interval in [open_one.previous(), open_one, open_one.next()] {
@@ -249,11 +252,11 @@ async fn intervals_that_are_not_over_by_the_new_clock_are_asked_for_again() {
             )
             .unwrap();
     }
-    bench
+    harness
         .store
         .redate(moving(now.0 + 7 * HOUR, -7 * 3600))
         .await;
-    let delivered = bench.store.delivered("a".to_owned()).await.unwrap();
+    let delivered = harness.store.delivered("a".to_owned()).await.unwrap();
     assert_eq!(delivered, [open_one.previous()].into());
 }
 
@@ -262,7 +265,7 @@ async fn intervals_that_are_not_over_by_the_new_clock_are_asked_for_again() {
 #[tokio::test]
 async fn intervals_that_ended_before_contacts_and_end_after_them_now_are_asked_for_again() {
     use tcn_exchange::interval::Interval;
-    let (directory, bench) = Bench::fresh();
+    let (directory, harness) = Harness::fresh();
     // This boot began a day ahead, and continues 40 hours later.
     let since = UnixTime(DAY_ONE + 74 * HOUR);
     let now = UnixTime(since.0 + 40 * HOUR);
@@ -278,8 +281,8 @@ async fn intervals_that_ended_before_contacts_and_end_after_them_now_are_asked_f
     }
     let mut redating = moving(since.0, -24 * 3600);
     redating.record = record(now.0 - 24 * HOUR);
-    bench.store.redate(redating).await;
-    let delivered = bench.store.delivered("a".to_owned()).await.unwrap();
+    harness.store.redate(redating).await;
+    let delivered = harness.store.delivered("a".to_owned()).await.unwrap();
     assert_eq!(delivered, [true_start.previous()].into());
 
     // After a jump ahead, no delivered interval is requested again.
@@ -287,7 +290,7 @@ async fn intervals_that_ended_before_contacts_and_end_after_them_now_are_asked_f
         record: record(now.0),
         ..moving(since.0 - 24 * HOUR, 24 * 3600)
     };
-    bench.store.redate(ahead).await;
-    let delivered = bench.store.delivered("a".to_owned()).await.unwrap();
+    harness.store.redate(ahead).await;
+    let delivered = harness.store.delivered("a".to_owned()).await.unwrap();
     assert_eq!(delivered, [true_start.previous()].into());
 }

@@ -11,7 +11,7 @@ use tcnd::store::{
     Cursor, MatchedTimes, NewMatch, NewPart, NewReport, Recorded, Release, SourceId,
 };
 
-use super::{Bench, DAY, DAY_ONE, begun, born, look, reserved, retired, seed, sighting, tcn};
+use super::{DAY, DAY_ONE, Harness, begun, born, look, reserved, retired, seed, sighting, tcn};
 
 /// A report by each of these keys, of two numbers, the index to burn included.
 pub(crate) fn own_report(keys: &[u64]) -> NewReport {
@@ -31,7 +31,7 @@ pub(crate) fn own_report(keys: &[u64]) -> NewReport {
     }
 }
 
-impl Bench {
+impl Harness {
     /// Keeps a report by each of these keys; its id, if it is kept.
     pub(crate) async fn keep(&self, keys: &[u64]) -> Option<u64> {
         let kept = self.store.keep_report(own_report(keys));
@@ -58,9 +58,9 @@ fn signed(key: u64, memo: &Memo) -> SignedReport {
 }
 
 /// Creates the keys that [`own_report`] may take here.
-async fn keys_are_born(bench: &mut Bench) {
+async fn keys_are_born(harness: &mut Harness) {
     let keys = vec![born(1, DAY_ONE), born(2, DAY_ONE)];
-    bench.persist(keys).await;
+    harness.persist(keys).await;
 }
 
 pub(crate) fn export(at: u64) -> Release {
@@ -89,15 +89,15 @@ pub(crate) fn found(
 
 #[tokio::test]
 async fn the_ledger_tells_what_each_key_had_on_the_air() {
-    let (_directory, mut bench) = Bench::fresh();
-    bench.persist(begun(1, DAY_ONE)).await;
-    bench
+    let (_directory, mut harness) = Harness::fresh();
+    harness.persist(begun(1, DAY_ONE)).await;
+    harness
         .persist(vec![
             retired(1, 1, DAY_ONE + 900),
             reserved(1, 2, DAY_ONE + 901),
         ])
         .await;
-    bench.persist(begun(2, DAY_ONE + 950)).await;
+    harness.persist(begun(2, DAY_ONE + 950)).await;
     let aired = |index, first, last: Option<u64>| Aired {
         index: RatchetIndex::new(index).unwrap(),
         first: UnixTime(first),
@@ -112,17 +112,17 @@ async fn the_ledger_tells_what_each_key_had_on_the_air() {
         ],
     };
     assert_eq!(
-        bench.store.history(KeyId(2)).await.unwrap(),
+        harness.store.history(KeyId(2)).await.unwrap(),
         std::slice::from_ref(&of_one)
     );
-    assert_eq!(bench.store.history(KeyId(3)).await.unwrap().len(), 2);
-    bench.keep(&[1]).await.unwrap();
+    assert_eq!(harness.store.history(KeyId(3)).await.unwrap().len(), 2);
+    harness.keep(&[1]).await.unwrap();
     let reported = KeyHistory {
         reported: true,
         ..of_one
     };
-    assert_eq!(bench.store.history(KeyId(2)).await.unwrap(), [reported]);
-    let seeds = bench.store.seeds(vec![KeyId(1), KeyId(7)]).await.unwrap();
+    assert_eq!(harness.store.history(KeyId(2)).await.unwrap(), [reported]);
+    let seeds = harness.store.seeds(vec![KeyId(1), KeyId(7)]).await.unwrap();
     let [(KeyId(1), found)] = &seeds[..] else {
         panic!("one of the keys exists")
     };
@@ -131,12 +131,12 @@ async fn the_ledger_tells_what_each_key_had_on_the_air() {
 
 #[tokio::test]
 async fn a_key_makes_one_report_and_all_or_none_is_kept() {
-    let (_directory, mut bench) = Bench::fresh();
-    keys_are_born(&mut bench).await;
-    assert_eq!(bench.keep(&[1]).await, Some(1));
-    assert_eq!(bench.keep(&[2, 1]).await, None);
-    assert_eq!(bench.keep(&[2]).await, Some(2));
-    let reports = bench.store.own_reports().await.unwrap();
+    let (_directory, mut harness) = Harness::fresh();
+    keys_are_born(&mut harness).await;
+    assert_eq!(harness.keep(&[1]).await, Some(1));
+    assert_eq!(harness.keep(&[2, 1]).await, None);
+    assert_eq!(harness.keep(&[2]).await, Some(2));
+    let reports = harness.store.own_reports().await.unwrap();
     assert_eq!(reports.len(), 2);
     assert_eq!((reports[1].parts, reports[1].numbers), (1, 2));
     assert_eq!(
@@ -148,31 +148,31 @@ async fn a_key_makes_one_report_and_all_or_none_is_kept() {
 
 #[tokio::test]
 async fn what_never_left_is_deleted_whole_and_its_keys_are_free_again() {
-    let (_directory, mut bench) = Bench::fresh();
-    keys_are_born(&mut bench).await;
-    bench.keep(&[1]).await.unwrap();
-    assert!(bench.delete(1, DAY_ONE).await);
-    assert!(!bench.delete(1, DAY_ONE).await);
-    assert_eq!(bench.store.own_reports().await.unwrap(), []);
-    assert_eq!(bench.release(1, DAY_ONE).await, None);
-    let again = bench.keep(&[1]).await;
+    let (_directory, mut harness) = Harness::fresh();
+    keys_are_born(&mut harness).await;
+    harness.keep(&[1]).await.unwrap();
+    assert!(harness.delete(1, DAY_ONE).await);
+    assert!(!harness.delete(1, DAY_ONE).await);
+    assert_eq!(harness.store.own_reports().await.unwrap(), []);
+    assert_eq!(harness.release(1, DAY_ONE).await, None);
+    let again = harness.keep(&[1]).await;
     assert_eq!(again, Some(2), "a name is not given twice");
 }
 
 #[tokio::test]
 async fn what_left_is_recorded_before_and_stays_on_record() {
-    let (directory, mut bench) = Bench::fresh();
-    keys_are_born(&mut bench).await;
-    bench.keep(&[1, 2]).await.unwrap();
-    let left = bench.release(1, DAY_ONE + 1).await.unwrap();
+    let (directory, mut harness) = Harness::fresh();
+    keys_are_born(&mut harness).await;
+    harness.keep(&[1, 2]).await.unwrap();
+    let left = harness.release(1, DAY_ONE + 1).await.unwrap();
     let kept = own_report(&[1, 2])
         .parts
         .into_iter()
         .map(|part| part.signed);
     assert_eq!(left, kept.collect::<Vec<_>>());
-    let deleted = bench.store.delete_report(1, UnixTime(DAY_ONE + 9)).await;
+    let deleted = harness.store.delete_report(1, UnixTime(DAY_ONE + 9)).await;
     assert!(deleted.unwrap());
-    let [record] = &bench.store.own_reports().await.unwrap()[..] else {
+    let [record] = &harness.store.own_reports().await.unwrap()[..] else {
         panic!("the record stays")
     };
     assert_eq!(record.releases, [export(DAY_ONE + 1)]);
@@ -181,15 +181,15 @@ async fn what_left_is_recorded_before_and_stays_on_record() {
         (Some(UnixTime(DAY_ONE + 9)), 2)
     );
     assert_eq!((record.memo.clone(), record.note.as_str()), (None, ""));
-    assert_eq!(bench.release(1, DAY_ONE + 10).await, None);
-    let again = bench.store.delete_report(1, UnixTime(DAY_ONE + 11)).await;
+    assert_eq!(harness.release(1, DAY_ONE + 10).await, None);
+    let again = harness.store.delete_report(1, UnixTime(DAY_ONE + 11)).await;
     assert!(!again.unwrap());
-    let again = bench.keep(&[2]).await;
+    let again = harness.keep(&[2]).await;
     assert_eq!(
         again, None,
         "a key that was given away is not reported again"
     );
-    bench.store.close().await;
+    harness.store.close().await;
     let signed = wire::write(&left[0]);
     expect_absent(
         directory.path(),
@@ -208,57 +208,60 @@ fn expect_absent(directory: &Path, secrets: &[&[u8]]) {
 
 #[tokio::test]
 async fn a_report_is_known_again_on_any_day() {
-    let (_directory, mut bench) = Bench::fresh();
+    let (_directory, mut harness) = Harness::fresh();
     let digest = |key| found(key, Vec::new()).digest;
     // Each examined report is public since the moment it is examined.
-    let look_at = |keys: &[u64], at| {
+    let remember = |keys: &[u64], at| {
         let digests = keys.iter().map(|key| digest(*key)).collect();
-        bench
+        harness
             .store
             .remember_reports(SourceId::FILES, digests, UnixTime(at), UnixTime(at))
     };
-    let told = |at| Some(UnixTime(at));
+    let some = |at| Some(UnixTime(at));
     let (third, fourth) = (DAY_ONE + 3 * DAY, DAY_ONE + 4 * DAY);
     assert_eq!(
-        look_at(&[1, 2, 1], DAY_ONE).await.unwrap(),
-        [None, None, told(DAY_ONE)]
+        remember(&[1, 2, 1], DAY_ONE).await.unwrap(),
+        [None, None, some(DAY_ONE)]
     );
     assert_eq!(
-        look_at(&[2, 3], third).await.unwrap(),
-        [told(DAY_ONE), None]
+        remember(&[2, 3], third).await.unwrap(),
+        [some(DAY_ONE), None]
     );
     assert_eq!(
-        look_at(&[3, 1], fourth).await.unwrap(),
-        [told(third), told(DAY_ONE)],
+        remember(&[3, 1], fourth).await.unwrap(),
+        [some(third), some(DAY_ONE)],
         "on whichever of several days"
     );
-    bench.store.forget(UnixTime(DAY_ONE + DAY));
-    assert_eq!(look_at(&[1, 3], fourth).await.unwrap(), [None, told(third)]);
-    bench.settle().await;
+    harness.store.forget(UnixTime(DAY_ONE + DAY));
+    assert_eq!(
+        remember(&[1, 3], fourth).await.unwrap(),
+        [None, some(third)]
+    );
+    harness.settle().await;
 }
 
 #[tokio::test]
 async fn no_more_than_a_few_reports_may_name_one_contact() {
-    let (_directory, mut bench) = Bench::fresh();
-    bench.save(vec![sighting(1, DAY_ONE, DAY_ONE + 60)]).await;
+    let (_directory, mut harness) = Harness::fresh();
+    harness.save(vec![sighting(1, DAY_ONE, DAY_ONE + 60)]).await;
     let named = |key| found(key, vec![(UnixTime(DAY_ONE), tcn(1))]);
-    let recorded = bench.store.record_matches((1..=9).map(named).collect());
+    let recorded = harness.store.record_matches((1..=9).map(named).collect());
     let mut expected = vec![Recorded::New; 8];
     expected.push(Recorded::OverQuota);
     assert_eq!(recorded.await.unwrap(), expected);
-    let again = bench.store.record_matches(vec![named(8), named(9)]);
+    let again = harness.store.record_matches(vec![named(8), named(9)]);
     assert_eq!(
         again.await.unwrap(),
         [Recorded::Known, Recorded::OverQuota],
         "one that is there stays"
     );
-    assert_eq!(bench.store.matched_reports().await.unwrap().len(), 8);
+    assert_eq!(harness.store.matched_reports().await.unwrap().len(), 8);
 }
 
 #[tokio::test]
 async fn a_match_grows_with_its_contacts_and_its_sources() {
-    let (_directory, mut bench) = Bench::fresh();
-    bench
+    let (_directory, mut harness) = Harness::fresh();
+    harness
         .save(vec![
             sighting(1, DAY_ONE, DAY_ONE + 60),
             sighting(2, DAY_ONE, DAY_ONE + 60),
@@ -266,11 +269,11 @@ async fn a_match_grows_with_its_contacts_and_its_sources() {
         .await;
     let named = || found(1, vec![(UnixTime(DAY_ONE), tcn(1))]);
     assert_eq!(
-        bench.store.record_matches(vec![named()]).await.unwrap(),
+        harness.store.record_matches(vec![named()]).await.unwrap(),
         [Recorded::New]
     );
     assert_eq!(
-        bench.store.record_matches(vec![named()]).await.unwrap(),
+        harness.store.record_matches(vec![named()]).await.unwrap(),
         [Recorded::Known]
     );
     let elsewhere = NewMatch {
@@ -279,7 +282,7 @@ async fn a_match_grows_with_its_contacts_and_its_sources() {
         ..named()
     };
     assert_eq!(
-        bench.store.record_matches(vec![elsewhere]).await.unwrap(),
+        harness.store.record_matches(vec![elsewhere]).await.unwrap(),
         [Recorded::Updated]
     );
     // The same run continues, and the number is heard again in another quarter.
@@ -288,9 +291,9 @@ async fn a_match_grows_with_its_contacts_and_its_sources() {
         (sighting(1, DAY_ONE, DAY_ONE + 600), true),
         (sighting(1, DAY_ONE + 1800, DAY_ONE + 1900), true),
     ] {
-        assert_eq!(bench.save(vec![growth]).await, matched);
+        assert_eq!(harness.save(vec![growth]).await, matched);
     }
-    let [report] = &bench.store.matched_reports().await.unwrap()[..] else {
+    let [report] = &harness.store.matched_reports().await.unwrap()[..] else {
         panic!("one report")
     };
     assert_eq!(report.sources, ["a friend", "a server"]);
@@ -313,17 +316,17 @@ async fn a_match_grows_with_its_contacts_and_its_sources() {
 
 #[tokio::test]
 async fn one_report_and_the_times_of_all_are_read_alone() {
-    let (_directory, mut bench) = Bench::fresh();
+    let (_directory, mut harness) = Harness::fresh();
     let heard = [1, 2].map(|n| sighting(n, DAY_ONE, DAY_ONE + 60 * n));
-    bench.save(heard.to_vec()).await;
+    harness.save(heard.to_vec()).await;
     let named = [1, 2].map(|n| found(n, vec![(UnixTime(DAY_ONE), tcn(n))]));
-    bench.store.record_matches(named.into()).await.unwrap();
-    let all = bench.store.matched_reports().await.unwrap();
+    harness.store.record_matches(named.into()).await.unwrap();
+    let all = harness.store.matched_reports().await.unwrap();
     for report in &all {
-        let alone = bench.store.matched_report(report.id).await.unwrap();
+        let alone = harness.store.matched_report(report.id).await.unwrap();
         assert_eq!(alone.as_ref(), Some(report));
     }
-    assert_eq!(bench.store.matched_report(99).await.unwrap(), None);
+    assert_eq!(harness.store.matched_report(99).await.unwrap(), None);
     let times = all.iter().map(|report| MatchedTimes {
         published: report.published,
         contacts: report.contacts.iter().map(|c| (c.start, c.end)).collect(),
@@ -331,20 +334,20 @@ async fn one_report_and_the_times_of_all_are_read_alone() {
     });
     let times: Vec<_> = times.collect();
     assert_eq!(times.len(), 2);
-    assert_eq!(bench.store.matched_times().await.unwrap(), times);
+    assert_eq!(harness.store.matched_times().await.unwrap(), times);
 }
 
 #[tokio::test]
 async fn marks_outlive_the_first_contact_and_go_with_the_last() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     let (first, second) = (UnixTime(DAY_ONE), UnixTime(DAY_ONE + 900));
     let contacts = [(first, 1), (second, 2)];
     let growth = contacts.map(|(start, n)| sighting(n, start.0, start.0 + 60));
-    bench.save(growth.to_vec()).await;
-    let mark = |dismissed| bench.store.mark_exposure(1, (first, second), dismissed);
+    harness.save(growth.to_vec()).await;
+    let mark = |dismissed| harness.store.mark_exposure(1, (first, second), dismissed);
     assert!(!mark(false).await.unwrap());
     let named = contacts.map(|(start, n)| (start, tcn(n))).to_vec();
-    bench
+    harness
         .store
         .record_matches(vec![found(1, named)])
         .await
@@ -352,9 +355,9 @@ async fn marks_outlive_the_first_contact_and_go_with_the_last() {
     for dismissed in [false, true, false] {
         assert!(mark(dismissed).await.unwrap());
     }
-    let erase = |from, to| bench.store.erase(from, to);
+    let erase = |from, to| harness.store.erase(from, to);
     assert_eq!(erase(first, second).await.unwrap(), 1);
-    let reports = bench.store.matched_reports().await.unwrap();
+    let reports = harness.store.matched_reports().await.unwrap();
     assert_eq!(
         (&reports[0].seen[..], &reports[0].dismissed[..]),
         (&[second][..], &[second][..])
@@ -363,8 +366,8 @@ async fn marks_outlive_the_first_contact_and_go_with_the_last() {
         erase(second, second.after(super::DEADLINE)).await.unwrap(),
         1
     );
-    assert_eq!(bench.store.matched_reports().await.unwrap(), []);
-    bench.settle().await;
+    assert_eq!(harness.store.matched_reports().await.unwrap(), []);
+    harness.settle().await;
     let db = look(directory.path());
     for table in ["matched_report", "matched_contact", "report_source"] {
         let rows = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
@@ -376,38 +379,38 @@ async fn marks_outlive_the_first_contact_and_go_with_the_last() {
 
 #[tokio::test]
 async fn retention_ends_reports_of_both_kinds() {
-    let (_directory, mut bench) = Bench::fresh();
-    keys_are_born(&mut bench).await;
-    bench
+    let (_directory, mut harness) = Harness::fresh();
+    keys_are_born(&mut harness).await;
+    harness
         .save(vec![sighting(1, DAY_ONE, DAY_ONE + 60 * DAY)])
         .await;
-    bench.keep(&[1]).await.unwrap();
-    bench.release(1, DAY_ONE).await.unwrap();
-    bench
+    harness.keep(&[1]).await.unwrap();
+    harness.release(1, DAY_ONE).await.unwrap();
+    harness
         .store
         .record_matches(vec![found(1, vec![(UnixTime(DAY_ONE), tcn(1))])])
         .await
         .unwrap();
-    bench.store.forget(UnixTime(DAY_ONE + 950));
-    assert_eq!(bench.store.own_reports().await.unwrap().len(), 1);
-    assert_eq!(bench.store.matched_reports().await.unwrap().len(), 1);
-    bench.store.forget(UnixTime(DAY_ONE + 4001));
-    assert_eq!(bench.store.own_reports().await.unwrap(), []);
-    assert_eq!(bench.store.matched_reports().await.unwrap(), []);
-    assert_eq!(bench.store.matched_times().await.unwrap(), []);
-    assert!(bench.settle().await, "exposures may have changed");
+    harness.store.forget(UnixTime(DAY_ONE + 950));
+    assert_eq!(harness.store.own_reports().await.unwrap().len(), 1);
+    assert_eq!(harness.store.matched_reports().await.unwrap().len(), 1);
+    harness.store.forget(UnixTime(DAY_ONE + 4001));
+    assert_eq!(harness.store.own_reports().await.unwrap(), []);
+    assert_eq!(harness.store.matched_reports().await.unwrap(), []);
+    assert_eq!(harness.store.matched_times().await.unwrap(), []);
+    assert!(harness.settle().await, "exposures may have changed");
 }
 
 #[tokio::test]
 async fn the_log_is_read_in_pages_and_erased_by_time() {
-    let (_directory, mut bench) = Bench::fresh();
+    let (_directory, mut harness) = Harness::fresh();
     let all: Vec<_> = (0..25)
         .map(|n| sighting(n, DAY_ONE + 400 * n, DAY_ONE + 400 * n + 30))
         .collect();
-    bench.save(all.clone()).await;
+    harness.save(all.clone()).await;
     let (mut place, mut read) = (Cursor::since(UnixTime(0)), Vec::new());
     loop {
-        let page = bench.store.contacts(place, 4).await.unwrap();
+        let page = harness.store.contacts(place, 4).await.unwrap();
         assert!(page.len() <= 4);
         let Some(last) = page.last() else { break };
         place = Cursor::behind(last);
@@ -418,25 +421,25 @@ async fn the_log_is_read_in_pages_and_erased_by_time() {
     read.sort_by_key(|contact| contact.start);
     assert_eq!(read, all);
     let (from, to) = (UnixTime(DAY_ONE + 400), UnixTime(DAY_ONE + 1600));
-    assert_eq!(bench.store.erase(from, to).await.unwrap(), 3);
-    let left = bench
+    assert_eq!(harness.store.erase(from, to).await.unwrap(), 3);
+    let left = harness
         .store
         .contacts(Cursor::since(UnixTime(0)), 100)
         .await
         .unwrap();
     assert!(left.iter().all(|c| c.start < from || c.start >= to) && left.len() == 22);
-    bench.settle().await;
+    harness.settle().await;
 }
 
 #[tokio::test]
 async fn what_is_destroyed_meanwhile_is_not_written_back() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     let contacts = vec![
         sighting(1, DAY_ONE, DAY_ONE + 60),
         sighting(2, DAY_ONE + 1800, DAY_ONE + 1860),
     ];
-    bench.save(contacts).await;
-    bench.persist(begun(1, DAY_ONE)).await;
+    harness.save(contacts).await;
+    harness.persist(begun(1, DAY_ONE)).await;
     let named = || {
         let both = [(DAY_ONE, 1), (DAY_ONE + 1800, 2)];
         found(1, both.map(|(at, n)| (UnixTime(at), tcn(n))).to_vec())
@@ -449,17 +452,19 @@ async fn what_is_destroyed_meanwhile_is_not_written_back() {
             .unwrap()
     };
 
-    let erase = bench.store.erase(UnixTime(DAY_ONE), UnixTime(DAY_ONE + 1));
+    let erase = harness
+        .store
+        .erase(UnixTime(DAY_ONE), UnixTime(DAY_ONE + 1));
     assert_eq!(erase.await.unwrap(), 1);
-    let recorded = bench.store.record_matches(vec![named()]).await.unwrap();
+    let recorded = harness.store.record_matches(vec![named()]).await.unwrap();
     assert_eq!(recorded, [Recorded::New], "one contact is left");
     assert_eq!(rows("matched_contact"), 1);
 
-    bench.store.wipe().await.unwrap();
-    let recorded = bench.store.record_matches(vec![named()]).await.unwrap();
+    harness.store.wipe().await.unwrap();
+    let recorded = harness.store.record_matches(vec![named()]).await.unwrap();
     assert_eq!(recorded, [Recorded::ContactsGone]);
     assert_eq!(rows("matched_report"), 0);
-    let kept = bench.keep(&[1]).await;
+    let kept = harness.keep(&[1]).await;
     assert_eq!(kept, None);
     assert_eq!(rows("own_report"), 0);
 }
@@ -476,11 +481,11 @@ async fn no_source_takes_away_what_another_gives() {
             for order in orders() {
                 let told = [(1, a), (1, b), (2, c), (2, d)];
                 let expected = a.min(b).max(c.min(d));
-                let (_directory, mut bench) = Bench::fresh();
+                let (_directory, mut harness) = Harness::fresh();
                 let both = ["one", "two"].map(|name| super::exchange::source(name, true));
-                bench.store.set_sources(both.to_vec()).await.unwrap();
-                let sources = bench.store.sources().await.unwrap();
-                bench.save(vec![sighting(1, DAY_ONE, DAY_ONE + 60)]).await;
+                harness.store.set_sources(both.to_vec()).await.unwrap();
+                let sources = harness.store.sources().await.unwrap();
+                harness.save(vec![sighting(1, DAY_ONE, DAY_ONE + 60)]).await;
                 for at in order {
                     let (source, published) = told[at];
                     let told = NewMatch {
@@ -489,14 +494,14 @@ async fn no_source_takes_away_what_another_gives() {
                         published: UnixTime(published),
                         ..found(1, vec![(UnixTime(DAY_ONE), tcn(1))])
                     };
-                    bench.store.record_matches(vec![told]).await.unwrap();
+                    harness.store.record_matches(vec![told]).await.unwrap();
                 }
-                let [report] = &bench.store.matched_reports().await.unwrap()[..] else {
+                let [report] = &harness.store.matched_reports().await.unwrap()[..] else {
                     panic!("one report")
                 };
                 assert_eq!(report.published.0, expected, "{told:?} in {order:?}");
                 assert_eq!(report.sources, ["Server 1", "Server 2"]);
-                bench.store.close().await;
+                harness.store.close().await;
                 stories += 1;
             }
         }
@@ -528,14 +533,14 @@ fn orders() -> [[usize; 4]; 6] {
 /// Each source has a limit of its own, so the reports of another always fit.
 #[tokio::test]
 async fn a_source_that_names_all_it_may_leaves_room_for_others() {
-    let (_directory, mut bench) = Bench::fresh();
+    let (_directory, mut harness) = Harness::fresh();
     let both = ["one", "two"].map(|name| super::exchange::source(name, true));
-    bench.store.set_sources(both.to_vec()).await.unwrap();
-    let sources = bench.store.sources().await.unwrap();
+    harness.store.set_sources(both.to_vec()).await.unwrap();
+    let sources = harness.store.sources().await.unwrap();
     let contacts: Vec<_> = (0..3000)
         .map(|n| sighting(n, DAY_ONE, DAY_ONE + 60))
         .collect();
-    bench.save(contacts).await;
+    harness.save(contacts).await;
     let by = |source: usize, key: u64, numbers: std::ops::Range<u64>| NewMatch {
         source: sources[source].id,
         label: String::new(),
@@ -543,16 +548,16 @@ async fn a_source_that_names_all_it_may_leaves_room_for_others() {
     };
     // Eight reports may name a contact; these fill a third of 65,536.
     let flood: Vec<_> = (1..=9).map(|key| by(0, key, 0..3000)).collect();
-    let recorded = bench.store.record_matches(flood).await.unwrap();
+    let recorded = harness.store.record_matches(flood).await.unwrap();
     assert_eq!(recorded[8], Recorded::OverQuota, "{recorded:?}");
-    let honest = bench.store.record_matches(vec![by(1, 20, 0..20)]).await;
+    let honest = harness.store.record_matches(vec![by(1, 20, 0..20)]).await;
     assert_eq!(honest.unwrap(), [Recorded::New]);
     // Its growth is named as well.
-    bench
+    harness
         .save(vec![sighting(3, DAY_ONE + 900, DAY_ONE + 960)])
         .await;
-    let reports = bench.store.matched_reports().await.unwrap();
+    let reports = harness.store.matched_reports().await.unwrap();
     let honest = reports.last().unwrap();
     assert_eq!(honest.contacts.len(), 21);
-    bench.settle().await;
+    harness.settle().await;
 }

@@ -13,7 +13,7 @@ use tcn_protocol::UnixTime;
 use tcnd::store::{DATABASE, Error, Event};
 use tempfile::tempdir;
 
-use super::{Bench, DAY, DAY_ONE, begun, look, open, retired, seed, sighting, tcn};
+use super::{DAY, DAY_ONE, Harness, begun, look, open, retired, seed, sighting, tcn};
 
 const DAYS: u64 = 4;
 /// New numbers a minute; each is heard for a quarter of an hour.
@@ -23,11 +23,11 @@ const MINUTES: u64 = 400;
 
 /// Simulates the days as the engine does: a batch a minute, in which all numbers of the
 /// last quarter of an hour grow.
-async fn live(bench: &mut Bench) {
+async fn live(harness: &mut Harness) {
     for day in 0..DAYS {
         let midnight = DAY_ONE + day * DAY;
         let key = day + 1;
-        bench.persist(begun(key, midnight)).await;
+        harness.persist(begun(key, midnight)).await;
         for minute in 0..MINUTES {
             let now = midnight + minute * 60;
             let batch = (0..CROWD * 15).map(|i| {
@@ -35,9 +35,9 @@ async fn live(bench: &mut Bench) {
                 let n = number(day, minute.saturating_sub(since), i % CROWD);
                 sighting(n, now - since.min(minute) * 60, now + 59)
             });
-            bench.save(batch.collect()).await;
+            harness.save(batch.collect()).await;
         }
-        bench
+        harness
             .persist(vec![retired(key, 1, midnight + MINUTES * 60)])
             .await;
     }
@@ -67,8 +67,8 @@ fn found<const N: usize>(directory: &Path, wanted: &BTreeSet<[u8; N]>) -> BTreeS
 
 #[tokio::test]
 async fn forgotten_numbers_and_keys_are_in_no_file() {
-    let (directory, mut bench) = Bench::fresh();
-    live(&mut bench).await;
+    let (directory, mut harness) = Harness::fresh();
+    live(&mut harness).await;
     let seeds: BTreeSet<_> = (1..=DAYS)
         .map(|key| seed(u8::try_from(key).unwrap()))
         .collect();
@@ -78,12 +78,12 @@ async fn forgotten_numbers_and_keys_are_in_no_file() {
     );
     assert_eq!(found(directory.path(), &seeds), seeds);
     // Without the journal, or its end would look like a smaller file.
-    bench.store.forget(UnixTime(0));
-    let before = bench.store.size().await.unwrap();
+    harness.store.forget(UnixTime(0));
+    let before = harness.store.size().await.unwrap();
 
     // Half of the second day goes too, so the border lies within pages.
     let border = DAY_ONE + DAY + MINUTES / 2 * 60;
-    bench.forget(border).await;
+    harness.forget(border).await;
 
     let gone: BTreeSet<_> = numbers(0..1)
         .into_iter()
@@ -96,7 +96,7 @@ async fn forgotten_numbers_and_keys_are_in_no_file() {
     assert_eq!(found(directory.path(), &[seed(1)].into()), BTreeSet::new());
     let kept = numbers(2..DAYS);
     assert_eq!(found(directory.path(), &kept), kept);
-    let after = bench.store.size().await.unwrap();
+    let after = harness.store.size().await.unwrap();
     assert!(after.rows < before.rows);
     assert!(
         after.bytes < before.bytes * 3 / 4,
@@ -105,23 +105,23 @@ async fn forgotten_numbers_and_keys_are_in_no_file() {
         before.bytes
     );
 
-    bench.forget(DAY_ONE + DAYS * DAY).await;
+    harness.forget(DAY_ONE + DAYS * DAY).await;
     assert_eq!(found(directory.path(), &numbers(0..DAYS)), BTreeSet::new());
     assert_eq!(found(directory.path(), &seeds), BTreeSet::new());
-    assert_eq!(bench.store.size().await.unwrap().rows, 0);
+    assert_eq!(harness.store.size().await.unwrap().rows, 0);
 }
 
 #[tokio::test]
 async fn a_contact_goes_by_its_end() {
-    let (_directory, mut bench) = Bench::fresh();
+    let (_directory, mut harness) = Harness::fresh();
     let long = sighting(1, DAY_ONE, DAY_ONE + 3 * DAY);
     let short = sighting(2, DAY_ONE + 100, DAY_ONE + 200);
     let late = sighting(3, DAY_ONE + 201, DAY_ONE + 201);
-    bench.save(vec![long, short, late]).await;
+    harness.save(vec![long, short, late]).await;
     for (before, left) in [(200, 3), (201, 2), (202, 1), (3 * DAY, 1), (3 * DAY + 1, 0)] {
-        bench.forget(DAY_ONE + before).await;
+        harness.forget(DAY_ONE + before).await;
         assert_eq!(
-            bench.store.size().await.unwrap().rows,
+            harness.store.size().await.unwrap().rows,
             left,
             "before {before}"
         );
@@ -130,9 +130,9 @@ async fn a_contact_goes_by_its_end() {
 
 #[tokio::test]
 async fn what_a_kill_left_in_the_journal_goes_at_the_next_start() {
-    let (directory, mut bench) = Bench::fresh();
-    bench.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
-    bench.store.close().await;
+    let (directory, mut harness) = Harness::fresh();
+    harness.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
+    harness.store.close().await;
     // Destroyed, but killed before the journal was truncated: the row's page is still
     // in the database file, its successor in the journal.
     let killed = tempdir().unwrap();
@@ -144,24 +144,24 @@ async fn what_a_kill_left_in_the_journal_goes_at_the_next_start() {
     }
     let wanted = BTreeSet::from([*tcn(1).as_bytes()]);
     assert_eq!(found(killed.path(), &wanted), wanted);
-    let bench = Bench::new(killed.path());
+    let harness = Harness::new(killed.path());
     assert_eq!(found(killed.path(), &wanted), BTreeSet::new());
-    drop(bench);
+    drop(harness);
 }
 
 #[tokio::test]
 async fn a_reader_who_holds_the_journal_is_reported() {
-    let (directory, mut bench) = Bench::fresh();
-    bench.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
+    let (directory, mut harness) = Harness::fresh();
+    harness.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
     let reader = look(directory.path());
     reader
         .execute_batch("BEGIN; SELECT count(*) FROM contact")
         .unwrap();
-    bench.store.forget(UnixTime(DAY_ONE + DAY));
-    let event = bench.event().await;
+    harness.store.forget(UnixTime(DAY_ONE + DAY));
+    let event = harness.event().await;
     assert!(matches!(event, Event::Failed(_)), "{event:?}");
     reader.execute_batch("ROLLBACK").unwrap();
-    bench.forget(DAY_ONE + DAY).await;
+    harness.forget(DAY_ONE + DAY).await;
     assert_eq!(
         found(directory.path(), &BTreeSet::from([*tcn(1).as_bytes()])),
         BTreeSet::new()
@@ -204,7 +204,7 @@ fn modified(file: &Path) -> u64 {
 #[tokio::test]
 async fn what_was_set_aside_goes_when_it_has_lain_there_for_the_retention() {
     let directory = tempdir().unwrap();
-    Bench::new(directory.path()).store.close().await;
+    Harness::new(directory.path()).store.close().await;
     let old = damaged(directory.path(), DAY_ONE + 100);
     let young = damaged(directory.path(), DAY_ONE + 200);
     // Quarantined before the clock was set, so the date is unknown.
@@ -216,9 +216,9 @@ async fn what_was_set_aside_goes_when_it_has_lain_there_for_the_retention() {
     // A reader still has the file open, and is left with nothing.
     let mut reader = fs::File::open(&old[0]).unwrap();
 
-    let mut bench = Bench::new(directory.path());
+    let mut harness = Harness::new(directory.path());
     for (before, gone) in [(100, false), (101, true), (200, true)] {
-        bench.forget(DAY_ONE + before).await;
+        harness.forget(DAY_ONE + before).await;
         for file in &old {
             assert_eq!(!file.exists(), gone, "{} before {before}", file.display());
         }
@@ -240,10 +240,10 @@ async fn what_was_set_aside_goes_when_it_has_lain_there_for_the_retention() {
 async fn what_cannot_be_removed_is_reported() {
     let directory = tempdir().unwrap();
     let aside = directory.path().join(format!("{DATABASE}.damaged-1"));
-    let mut bench = Bench::new(directory.path());
+    let mut harness = Harness::new(directory.path());
     fs::create_dir(aside).unwrap();
-    bench.store.forget(UnixTime(DAY_ONE));
-    let event = bench.event().await;
+    harness.store.forget(UnixTime(DAY_ONE));
+    let event = harness.event().await;
     let Event::Failed(fault @ Error::NotRemoved(_)) = event else {
         panic!("{event:?}")
     };

@@ -20,14 +20,14 @@ use tempfile::{TempDir, tempdir};
 use super::exchange::{deliver, source, upload};
 use super::reports::{export, found, own_report};
 use super::{
-    Bench, DAY, DAY_ONE, begun, born, child, dump, look, reserved, retired, sighting, tcn,
+    DAY, DAY_ONE, Harness, begun, born, child, dump, look, reserved, retired, sighting, tcn,
 };
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/fixtures");
 
 /// A little of everything that a database of this format can contain.
 async fn fill(directory: &Path, format: u32) {
-    let mut bench = Bench::new(directory);
+    let mut harness = Harness::new(directory);
     let unmeasured = Contact {
         signal: Signal {
             unmeasured: 300,
@@ -49,34 +49,34 @@ async fn fill(directory: &Path, format: u32) {
     if format >= 5 {
         (bridged.unheard.before, bridged.unheard.after) = (20, 255);
     }
-    bench
+    harness
         .save(vec![sighting(1, DAY_ONE, DAY_ONE), unmeasured, bridged])
         .await;
-    bench.persist(begun(1, DAY_ONE)).await;
-    bench
+    harness.persist(begun(1, DAY_ONE)).await;
+    harness
         .persist(vec![
             retired(1, 1, DAY_ONE + 900),
             reserved(1, 2, DAY_ONE + 900),
         ])
         .await;
-    bench.store.remember(Setting::Consent(true));
-    bench
+    harness.store.remember(Setting::Consent(true));
+    harness
         .store
         .remember(Setting::Pause(Pause::Until(UnixTime(DAY_ONE + DAY))));
     if format >= 2 {
-        bench.persist(vec![born(2, DAY_ONE)]).await;
-        reports(&bench, format).await;
+        harness.persist(vec![born(2, DAY_ONE)]).await;
+        reports(&harness, format).await;
     }
     if format >= 3 {
-        sources(&bench, format).await;
+        sources(&harness, format).await;
     }
-    bench.settle().await;
-    bench.store.close().await;
+    harness.settle().await;
+    harness.store.close().await;
 }
 
 /// An own report that left, one that was deleted after it had left, and a match.
-async fn reports(bench: &Bench, format: u32) {
-    let store = &bench.store;
+async fn reports(harness: &Harness, format: u32) {
+    let store = &harness.store;
     for key in [1, 2] {
         let id = store.keep_report(own_report(&[key])).await.unwrap();
         let left = store
@@ -105,8 +105,8 @@ async fn reports(bench: &Bench, format: u32) {
 }
 
 /// A source that failed, an interval it delivered, and a part on its way there.
-async fn sources(bench: &Bench, format: u32) {
-    let store = &bench.store;
+async fn sources(harness: &Harness, format: u32) {
+    let store = &harness.store;
     let now = UnixTime(DAY_ONE + 1000);
     store.set_sources(vec![source("one", true)]).await.unwrap();
     let one = || "one".to_owned();
@@ -169,7 +169,7 @@ fn shape(db: &rusqlite::Connection) -> String {
 #[tokio::test]
 async fn the_schema_is_pinned() {
     let directory = tempdir().unwrap();
-    Bench::new(directory.path()).store.close().await;
+    Harness::new(directory.path()).store.close().await;
     let db = look(directory.path());
     let fixture = copies_of_fixtures()
         .into_iter()
@@ -242,7 +242,7 @@ async fn every_older_format_leads_here_with_all_its_rows() {
         let fresh = tempdir().unwrap();
         fill(fresh.path(), format).await;
         let fresh = look(fresh.path());
-        Bench::new(directory.path()).store.close().await;
+        Harness::new(directory.path()).store.close().await;
         let migrated = look(directory.path());
         assert_eq!(shape(&migrated), shape(&fresh));
         assert_eq!(dump(&migrated), dump(&fresh));
@@ -256,8 +256,8 @@ async fn role_opens() {
         return;
     };
     child::say("opening", 1);
-    let mut bench = Bench::new(&directory);
-    bench.save(vec![sighting(9, DAY_ONE, DAY_ONE)]).await;
+    let mut harness = Harness::new(&directory);
+    harness.save(vec![sighting(9, DAY_ONE, DAY_ONE)]).await;
     child::say("stored", 1);
     std::future::pending::<()>().await;
 }
@@ -279,10 +279,10 @@ async fn a_kill_while_an_older_format_is_brought_here_loses_nothing() {
             let was_stored = last_word == "stored" || child.hear("stored").is_some();
             stored += u64::from(was_stored);
         }
-        let bench = Bench::new(directory.path());
-        let size = bench.store.size().await.unwrap();
+        let harness = Harness::new(directory.path());
+        let size = harness.store.size().await.unwrap();
         assert_eq!(size.rows, u64::from(contacts) + 1);
-        let page = bench
+        let page = harness
             .store
             .contacts(Cursor::since(UnixTime(0)), 100)
             .await

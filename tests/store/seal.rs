@@ -8,7 +8,7 @@ use tcnd::store::{DATABASE, OpenError, Opened, Seal, Setting};
 use tempfile::tempdir;
 
 use super::wipe::holds;
-use super::{Bench, DAY_ONE, born, look, reserved, seed};
+use super::{DAY_ONE, Harness, born, look, reserved, seed};
 
 /// The seal of a credential of these bytes.
 fn seal(bytes: &[u8]) -> Result<Seal, OpenError> {
@@ -34,10 +34,12 @@ fn open(directory: &Path, seal: &Seal) -> Result<Opened, OpenError> {
 
 /// Two keys and a number of each, and the stored records of them.
 async fn fill(directory: &Path, seal: &Seal) {
-    let mut bench = Bench::of(open(directory, seal).unwrap());
+    let mut harness = Harness::of(open(directory, seal).unwrap());
     let records = [1, 2].map(|key| [born(key, DAY_ONE), reserved(key, 1, DAY_ONE)]);
-    bench.persist(records.into_iter().flatten().collect()).await;
-    bench.store.close().await;
+    harness
+        .persist(records.into_iter().flatten().collect())
+        .await;
+    harness.store.close().await;
 }
 
 /// Opens the store, and checks that the keys are the stored ones.
@@ -137,10 +139,10 @@ async fn keys_are_sealed_after_a_wipe_too() {
     let directory = tempdir().unwrap();
     let path = directory.path();
     fill(path, &sealed_by(1)).await;
-    let bench = Bench::of(open(path, &sealed_by(1)).unwrap());
-    bench.store.wipe().await.unwrap();
-    bench.store.remember(Setting::Consent(true));
-    bench.store.close().await;
+    let harness = Harness::of(open(path, &sealed_by(1)).unwrap());
+    harness.store.wipe().await.unwrap();
+    harness.store.remember(Setting::Consent(true));
+    harness.store.close().await;
     fill(path, &sealed_by(1)).await;
     assert!(!holds(path, &seed(1)) && !holds(path, &seed(2)));
     has_them(path, &sealed_by(1)).await;

@@ -8,7 +8,7 @@ use tcnd::store::{DATABASE, Setting};
 use tempfile::tempdir;
 
 use super::reports::{export, found, own_report};
-use super::{Bench, DAY_ONE, begun, dump, look, open, seed, sighting, tcn};
+use super::{DAY_ONE, Harness, begun, dump, look, open, seed, sighting, tcn};
 
 pub(super) fn holds(directory: &Path, secret: &[u8]) -> bool {
     fs::read_dir(directory).unwrap().any(|entry| {
@@ -18,11 +18,11 @@ pub(super) fn holds(directory: &Path, secret: &[u8]) -> bool {
 }
 
 /// A little of everything, and every secret in it.
-async fn fill(bench: &mut Bench, directory: &Path) -> Vec<Vec<u8>> {
+async fn fill(harness: &mut Harness, directory: &Path) -> Vec<Vec<u8>> {
     let contacts = (1..500).map(|n| sighting(n, DAY_ONE + n, DAY_ONE + n + 9));
-    bench.save(contacts.collect()).await;
-    bench.persist(begun(1, DAY_ONE)).await;
-    let store = &bench.store;
+    harness.save(contacts.collect()).await;
+    harness.persist(begun(1, DAY_ONE)).await;
+    let store = &harness.store;
     store.remember(Setting::Consent(true));
     store.keep_report(own_report(&[1])).await.unwrap().unwrap();
     store
@@ -50,8 +50,8 @@ async fn fill(bench: &mut Bench, directory: &Path) -> Vec<Vec<u8>> {
 async fn no_file_holds_anything_and_the_store_goes_on() {
     let directory = tempdir().unwrap();
     let path = directory.path();
-    let mut bench = Bench::new(path);
-    let secrets = fill(&mut bench, path).await;
+    let mut harness = Harness::new(path);
+    let secrets = fill(&mut harness, path).await;
     fs::write(path.join("foreign-file"), b"not ours").unwrap();
     for secret in &secrets {
         assert!(
@@ -60,7 +60,7 @@ async fn no_file_holds_anything_and_the_store_goes_on() {
         );
     }
 
-    bench.store.wipe().await.unwrap();
+    harness.store.wipe().await.unwrap();
     for secret in &secrets {
         let text = String::from_utf8_lossy(secret);
         assert!(!holds(path, secret), "{text:?} is still there");
@@ -68,8 +68,8 @@ async fn no_file_holds_anything_and_the_store_goes_on() {
     assert!(holds(path, b"not ours"), "a file that is not ours stays");
     assert_eq!(dump(&look(path)), "");
 
-    bench.save(vec![sighting(7, DAY_ONE, DAY_ONE + 9)]).await;
-    bench.store.close().await;
+    harness.save(vec![sighting(7, DAY_ONE, DAY_ONE + 9)]).await;
+    harness.store.close().await;
     let opened = open(path).unwrap();
     assert!(!opened.resume.consent);
     assert_eq!(opened.store.size().await.unwrap().rows, 1);

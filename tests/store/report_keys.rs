@@ -7,7 +7,7 @@ use tcn_protocol::{Ratchet, RatchetIndex, ReportAuthorizationKey, UnixTime};
 use tcnd::store::{DATABASE, Event, Resume, Setting};
 use tempfile::tempdir;
 
-use super::{Bench, DAY, DAY_ONE, begun, born, look, one, open, reserved, retired, seed};
+use super::{DAY, DAY_ONE, Harness, begun, born, look, one, open, reserved, retired, seed};
 
 async fn resume(directory: &Path) -> Resume {
     let opened = open(directory).unwrap();
@@ -17,13 +17,13 @@ async fn resume(directory: &Path) -> Resume {
 
 #[tokio::test]
 async fn what_was_on_the_air_is_known_after_a_restart() {
-    let (directory, mut bench) = Bench::fresh();
-    bench.persist(begun(1, DAY_ONE)).await;
-    bench.persist(vec![retired(1, 1, DAY_ONE + 900)]).await;
-    bench.persist(vec![reserved(1, 2, DAY_ONE + 900)]).await;
+    let (directory, mut harness) = Harness::fresh();
+    harness.persist(begun(1, DAY_ONE)).await;
+    harness.persist(vec![retired(1, 1, DAY_ONE + 900)]).await;
+    harness.persist(vec![reserved(1, 2, DAY_ONE + 900)]).await;
     // Created, and never broadcast.
-    bench.persist(vec![born(2, DAY_ONE + 950)]).await;
-    bench.store.close().await;
+    harness.persist(vec![born(2, DAY_ONE + 950)]).await;
+    harness.store.close().await;
 
     let resume = resume(directory.path()).await;
     assert_eq!(resume.next_key, KeyId(3));
@@ -45,52 +45,52 @@ async fn what_was_on_the_air_is_known_after_a_restart() {
 
 #[tokio::test]
 async fn a_number_never_aired_leaves_no_trace() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     let reservations = [reserved(1, 1, DAY_ONE), reserved(1, 2, DAY_ONE + 1)];
     let records = [born(1, DAY_ONE)].into_iter().chain(reservations).collect();
-    bench.persist(records).await;
+    harness.persist(records).await;
     let unaired = Record::Unaired {
         key: KeyId(1),
         index: RatchetIndex::new(2).unwrap(),
     };
-    bench.persist(vec![unaired]).await;
-    bench.store.close().await;
+    harness.persist(vec![unaired]).await;
+    harness.store.close().await;
     let resume = resume(directory.path()).await;
     assert_eq!(resume.broadcast[0].last, RatchetIndex::FIRST);
 }
 
 #[tokio::test]
 async fn records_are_written_together_or_not_at_all() {
-    let (directory, mut bench) = Bench::fresh();
+    let (directory, mut harness) = Harness::fresh();
     // The second reserves a number of a key that was never created.
-    let refused = bench
+    let refused = harness
         .try_persist(vec![born(1, DAY_ONE), reserved(7, 1, DAY_ONE)])
         .await;
     refused.unwrap_err();
-    bench.store.close().await;
+    harness.store.close().await;
     let rows: i64 = one(directory.path(), "SELECT count(*) FROM report_key");
     assert_eq!(rows, 0);
 }
 
 #[tokio::test]
 async fn a_key_lives_as_long_as_one_of_its_numbers_and_its_name_for_ever() {
-    let (directory, mut bench) = Bench::fresh();
-    bench.persist(begun(1, DAY_ONE)).await;
-    bench.persist(vec![retired(1, 1, DAY_ONE + 900)]).await;
-    bench
+    let (directory, mut harness) = Harness::fresh();
+    harness.persist(begun(1, DAY_ONE)).await;
+    harness.persist(vec![retired(1, 1, DAY_ONE + 900)]).await;
+    harness
         .persist(vec![born(2, DAY_ONE + 900), reserved(2, 1, DAY_ONE + DAY)])
         .await;
-    bench.forget(DAY_ONE + 900).await;
+    harness.forget(DAY_ONE + 900).await;
     assert_eq!(
         keys(directory.path()),
         [1, 2],
         "the first was on the air until then"
     );
-    bench.forget(DAY_ONE + 901).await;
+    harness.forget(DAY_ONE + 901).await;
     assert_eq!(keys(directory.path()), [2]);
-    bench.forget(DAY_ONE + 9 * DAY).await;
+    harness.forget(DAY_ONE + 9 * DAY).await;
     assert_eq!(keys(directory.path()), [0; 0]);
-    bench.store.close().await;
+    harness.store.close().await;
     assert_eq!(resume(directory.path()).await.next_key, KeyId(3));
 }
 
@@ -116,11 +116,11 @@ async fn decisions_outlive_a_restart() {
         (true, Pause::Until(UnixTime(DAY_ONE))),
         (false, Pause::No),
     ] {
-        let mut bench = Bench::new(directory.path());
-        bench.store.remember(Setting::Consent(consent));
-        bench.store.remember(Setting::Pause(pause));
-        bench.settle().await;
-        bench.store.close().await;
+        let mut harness = Harness::new(directory.path());
+        harness.store.remember(Setting::Consent(consent));
+        harness.store.remember(Setting::Pause(pause));
+        harness.settle().await;
+        harness.store.close().await;
         let resume = resume(directory.path()).await;
         assert_eq!((resume.consent, resume.pause), (consent, pause));
     }
@@ -129,20 +129,20 @@ async fn decisions_outlive_a_restart() {
 /// Consent that was withdrawn while nothing could be written stays withdrawn.
 #[tokio::test]
 async fn a_decision_that_cannot_be_written_is_written_with_what_comes_next() {
-    let (directory, mut bench) = Bench::fresh();
-    bench.store.remember(Setting::Consent(true));
-    bench.settle().await;
+    let (directory, mut harness) = Harness::fresh();
+    harness.store.remember(Setting::Consent(true));
+    harness.settle().await;
 
     let other = rusqlite::Connection::open(directory.path().join(DATABASE)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     for consent in [true, false] {
-        bench.store.remember(Setting::Consent(consent));
-        let event = bench.event().await;
+        harness.store.remember(Setting::Consent(consent));
+        let event = harness.event().await;
         assert!(matches!(event, Event::Failed(_)), "{event:?}");
     }
     other.execute_batch("ROLLBACK").unwrap();
     drop(other);
-    bench.save(Vec::new()).await;
-    bench.store.close().await;
+    harness.save(Vec::new()).await;
+    harness.store.close().await;
     assert!(!resume(directory.path()).await.consent);
 }
