@@ -213,7 +213,7 @@ mod tests {
                                 .sender(BUS)
                                 .build(&("no owner",)),
                         };
-                        self.give(&reply.unwrap());
+                        self.receive(&reply.unwrap());
                     }
                     _ => self.answer(&call),
                 }
@@ -235,7 +235,7 @@ mod tests {
                 "GetManagedObjects" => reply.build(&self.objects()),
                 other => panic!("{other} is called"),
             };
-            self.give(&reply.unwrap());
+            self.receive(&reply.unwrap());
         }
 
         fn objects(&self) -> BTreeMap<ObjectPath<'static>, Object> {
@@ -261,7 +261,7 @@ mod tests {
             transports.chain(devices).collect()
         }
 
-        fn give(&mut self, message: &Message) {
+        fn receive(&mut self, message: &Message) {
             let calls = self.sources.receive(message).unwrap();
             self.take(calls);
         }
@@ -295,7 +295,7 @@ mod tests {
                 })
             };
             if self.rules.iter().any(selects) {
-                self.give(&signal);
+                self.receive(&signal);
             }
         }
 
@@ -320,7 +320,7 @@ mod tests {
                 owner.unwrap_or_default(),
             );
             let signal = Message::signal("/org/freedesktop/DBus", BUS, "NameOwnerChanged");
-            self.give(&signal.sender(BUS).build(&body).unwrap());
+            self.receive(&signal.sender(BUS).build(&body).unwrap());
         }
 
         fn step(&mut self, step: Step) {

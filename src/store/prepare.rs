@@ -26,7 +26,7 @@ use super::seal::{KeyCheck, Seal};
 const PAGE: u32 = 2048;
 
 /// How long a stranger who reads the database may keep us from writing.
-const PATIENCE: Duration = Duration::from_secs(1);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A database and its growth.
 type Whole = (Connection, Growth);
@@ -153,7 +153,7 @@ fn prepare(db: &mut Connection, found: Examined, seal: &Seal) -> rusqlite::Resul
         Examined::Newer(found) => return Ok(Prepared::Newer(found)),
         Examined::Damaged => return Ok(Prepared::Damaged),
     }
-    db.busy_timeout(PATIENCE)?;
+    db.busy_timeout(BUSY_TIMEOUT)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "secure_delete", true)?;
     db.pragma_update(None, "temp_store", "MEMORY")?;

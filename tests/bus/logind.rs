@@ -59,10 +59,10 @@ impl LogindHarness {
     /// A bus, a mock of logind on it, and a daemon that follows it.
     async fn new(sleeping: bool) -> Self {
         let bus = SystemBus::new();
-        let (give, inhibitors) = mpsc::unbounded_channel();
+        let (sender, inhibitors) = mpsc::unbounded_channel();
         let mock = MockLogind {
             sleeping: Arc::new(Mutex::new(sleeping)),
-            inhibitors: give,
+            inhibitors: sender,
         };
         let logind = serve(&bus, mock.clone()).await;
         let (handle, mailbox) = Handle::new(idle());

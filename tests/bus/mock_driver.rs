@@ -51,7 +51,7 @@ impl MockDriver {
             mut store_requests,
             snapshot,
             unseen,
-            sync_status: standing,
+            sync_status,
         } = mailbox;
         let (tell, asked) = mpsc::unbounded_channel();
         let refusal: Arc<Mutex<Option<Refusal>>> = Arc::default();
@@ -78,20 +78,20 @@ impl MockDriver {
                 {
                     let (label, published) = (&import.label, import.published.map(|time| time.0));
                     let asked = format!("Import {label:?} {published:?}");
-                    let give = move |broken| give(reply, refusal.or(broken), imported());
-                    read(asked, import.source, tell.clone(), give);
+                    let answer = move |broken| send_reply(reply, refusal.or(broken), imported());
+                    read(asked, import.source, tell.clone(), answer);
                     continue;
                 }
                 if let Request::Exchange(ExchangeRequest::Deliver(delivery, reply)) = request {
                     let (source, whole) = (&delivery.source, delivery.whole);
                     let (interval, budget) = (delivery.interval, delivery.budget);
                     let asked = format!("Deliver {source} {interval} {whole} {budget}");
-                    let give = move |broken| give(reply, refusal.or(broken), counted());
-                    read(asked, delivery.reports, tell.clone(), give);
+                    let answer = move |broken| send_reply(reply, refusal.or(broken), counted());
+                    read(asked, delivery.reports, tell.clone(), answer);
                     continue;
                 }
                 if matches!(request, Request::Exchange(ExchangeRequest::TriggerSync(_))) {
-                    standing.send_modify(run);
+                    sync_status.send_modify(run);
                 }
                 let _ = tell.send(answer(request, refusal));
             }
@@ -129,45 +129,45 @@ impl MockDriver {
     }
 }
 
-fn give<T>(reply: Reply<T>, refusal: Option<Refusal>, value: T) {
+fn send_reply<T>(reply: Reply<T>, refusal: Option<Refusal>, value: T) {
     let _ = reply.send(refusal.map_or(Ok(value), Err));
 }
 
-/// Reads a file of reports on a thread, as the daemon does; `give` answers.
+/// Reads a file of reports on a thread, as the daemon does; `answer` sends the reply.
 fn read(
     asked: String,
     mut source: Box<dyn Read + Send>,
     tell: mpsc::UnboundedSender<String>,
-    give: impl FnOnce(Option<Refusal>) + Send + 'static,
+    answer: impl FnOnce(Option<Refusal>) + Send + 'static,
 ) {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         let read = source.read_to_end(&mut bytes);
         let _ = tell.send(format!("{asked} {} bytes", bytes.len()));
-        give(read.is_err().then_some(Refusal::Unreadable("it broke off")));
+        answer(read.is_err().then_some(Refusal::Unreadable("it broke off")));
     });
 }
 
 /// Answers a request, and returns what was asked.
-fn told<T>(
+fn answered<T>(
     asked: impl Into<String>,
     reply: Reply<T>,
     refusal: Option<Refusal>,
     value: T,
 ) -> String {
-    give(reply, refusal, value);
+    send_reply(reply, refusal, value);
     asked.into()
 }
 
 fn answer(request: Request, refusal: Option<Refusal>) -> String {
     match request {
-        Request::Enable(reply) => told("Enable", reply, refusal, ()),
-        Request::Disable(reply) => told("Disable", reply, refusal, ()),
+        Request::Enable(reply) => answered("Enable", reply, refusal, ()),
+        Request::Disable(reply) => answered("Disable", reply, refusal, ()),
         Request::Pause(pause, reply) => {
             let seconds = pause.duration.as_secs();
             let (reason, id, owner) = (pause.reason, pause.application_id, pause.owner);
             let asked = format!("Pause {seconds}s {reason:?} {id:?} {owner:?}");
-            told(asked, reply, refusal, COOKIE)
+            answered(asked, reply, refusal, COOKIE)
         }
         Request::Resume(cookie, reply) => answered(format!("Resume {cookie}"), reply, refusal, ()),
         Request::ClientDisconnected(name) => format!("ClientDisconnected {name}"),
@@ -176,26 +176,26 @@ fn answer(request: Request, refusal: Option<Refusal>) -> String {
         Request::Synchronised(_, is) => format!("Synchronised {is}"),
         Request::Summary(from, to, reply) => {
             let asked = format!("Summary {} {}", from.0, to.0);
-            told(asked, reply, refusal, summary())
+            answered(asked, reply, refusal, summary())
         }
         Request::Histogram(from, to, bucket, reply) => {
             let asked = format!("Histogram {} {} {}", from.0, to.0, bucket.as_secs());
-            told(asked, reply, refusal, bars())
+            answered(asked, reply, refusal, bars())
         }
-        Request::Statistics(reply) => told("Statistics", reply, refusal, statistics()),
-        Request::Reload(reply) => told("Reload", reply, refusal, ()),
-        Request::SelfTest(reply) => told("SelfTest", reply, refusal, checks()),
-        Request::TcnAge(reply) => told("TcnAge", reply, refusal, Some(Duration::from_secs(61))),
+        Request::Statistics(reply) => answered("Statistics", reply, refusal, statistics()),
+        Request::Reload(reply) => answered("Reload", reply, refusal, ()),
+        Request::SelfTest(reply) => answered("SelfTest", reply, refusal, checks()),
+        Request::TcnAge(reply) => answered("TcnAge", reply, refusal, Some(Duration::from_secs(61))),
         Request::Nearby(within, reply) => {
             let asked = format!("Nearby {}", within.as_secs());
-            told(asked, reply, refusal, NEAR)
+            answered(asked, reply, refusal, NEAR)
         }
-        Request::Sleep(reply) => told("Sleep", reply, refusal, ()),
-        Request::Wake(reply) => told("Wake", reply, refusal, ()),
+        Request::Sleep(reply) => answered("Sleep", reply, refusal, ()),
+        Request::Wake(reply) => answered("Wake", reply, refusal, ()),
         Request::Contacts(request) => answer_log(request, refusal),
         Request::OwnReports(request) => answer_own(request, refusal),
         Request::MatchedReports(MatchedReportsRequest::Exposures(reply)) => {
-            told("Exposures", reply, refusal, exposures())
+            answered("Exposures", reply, refusal, exposures())
         }
         Request::MatchedReports(MatchedReportsRequest::Import(..)) => {
             unreachable!("it is read elsewhere")
@@ -211,12 +211,12 @@ fn answer_log(request: ContactsRequest, refusal: Option<Refusal>) -> String {
                 .into_iter()
                 .filter(|contact| Cursor::behind(contact) > place);
             let page = behind.take(most as usize).collect();
-            told("Page", reply, refusal, page)
+            answered("Page", reply, refusal, page)
         }
         ContactsRequest::Erase(from, to, reply) => {
-            told(format!("Erase {} {}", from.0, to.0), reply, refusal, 5)
+            answered(format!("Erase {} {}", from.0, to.0), reply, refusal, 5)
         }
-        ContactsRequest::Wipe(reply) => told("Wipe", reply, refusal, ()),
+        ContactsRequest::Wipe(reply) => answered("Wipe", reply, refusal, ()),
     }
 }
 
@@ -226,12 +226,12 @@ fn answer_own(request: OwnReportsRequest, refusal: Option<Refusal>) -> String {
             let empty = Plan::default();
             let plan = if from.0 == 0 { empty } else { plan() };
             let asked = format!("Preview {} {}", from.0, to.0);
-            told(asked, reply, refusal, plan)
+            answered(asked, reply, refusal, plan)
         }
         OwnReportsRequest::Activity(from, to, reply) => {
             let asked = format!("Activity {} {}", from.0, to.0);
             let quarter = (UnixTime(900), Duration::from_secs(61));
-            told(asked, reply, refusal, [quarter].into())
+            answered(asked, reply, refusal, [quarter].into())
         }
         OwnReportsRequest::Make(report, reply) => {
             let (from, to, memo) = (report.from.0, report.to.0, report.memo);
@@ -243,37 +243,39 @@ fn answer_own(request: OwnReportsRequest, refusal: Option<Refusal>) -> String {
                 plan: plan(),
                 concerns: vec![MemoConcern::Long { have: 200 }],
             };
-            told(asked, reply, refusal, reported)
+            answered(asked, reply, refusal, reported)
         }
         OwnReportsRequest::Publish(report, reply) => {
             let verb = if report.dry_run { "Look" } else { "Publish" };
             let (id, source, urgent) = (report.id, report.source, report.urgent);
             let asked = format!("{verb} {id} {source:?} {urgent}");
-            told(asked, reply, refusal, published())
+            answered(asked, reply, refusal, published())
         }
     }
 }
 
 fn answer_store(request: StoreRequest, refusal: Option<Refusal>) -> String {
     match request {
-        StoreRequest::OwnReports(reply) => told("List", reply, refusal, own_reports()),
+        StoreRequest::OwnReports(reply) => answered("List", reply, refusal, own_reports()),
         StoreRequest::Export(id, format, reply) => {
             let asked = format!("Export {id} {format:?}");
-            told(asked, reply, refusal, report_bytes())
+            answered(asked, reply, refusal, report_bytes())
         }
         StoreRequest::CancelPublish(id, source, reply) => {
             let asked = format!("Cancel {id} {source:?}");
-            told(asked, reply, refusal, cancelled())
+            answered(asked, reply, refusal, cancelled())
         }
-        StoreRequest::DeleteReport(id, reply) => told(format!("Delete {id}"), reply, refusal, ()),
+        StoreRequest::DeleteReport(id, reply) => {
+            answered(format!("Delete {id}"), reply, refusal, ())
+        }
         StoreRequest::MarkExposure(id, dismissed, reply) => {
-            told(format!("Mark {id:?} {dismissed}"), reply, refusal, ())
+            answered(format!("Mark {id:?} {dismissed}"), reply, refusal, ())
         }
         StoreRequest::RestoreExposure(id, reply) => {
-            told(format!("Restore {id:?}"), reply, refusal, ())
+            answered(format!("Restore {id:?}"), reply, refusal, ())
         }
         StoreRequest::SettlePart(part, result, reply) => {
-            told(format!("Settle {part} {result:?}"), reply, refusal, ())
+            answered(format!("Settle {part} {result:?}"), reply, refusal, ())
         }
     }
 }
@@ -282,28 +284,28 @@ fn answer_exchange(request: ExchangeRequest, refusal: Option<Refusal>) -> String
     match request {
         ExchangeRequest::Begin(owner, sources, reply) => {
             let asked = format!("Begin {} {sources:?}", owner.is_some());
-            told(asked, reply, refusal, true)
+            answered(asked, reply, refusal, true)
         }
         ExchangeRequest::Pending(source, reply) => {
             let intervals = [74_358, 74_359].map(|n| Interval::new(n).unwrap());
             let asked = format!("Pending {source}");
-            told(asked, reply, refusal, intervals.to_vec())
+            answered(asked, reply, refusal, intervals.to_vec())
         }
         ExchangeRequest::Take(source, reply) => {
             let upload = (source != "dry").then(|| (7, signed_report()));
-            told(format!("Take {source}"), reply, refusal, upload)
+            answered(format!("Take {source}"), reply, refusal, upload)
         }
         ExchangeRequest::Record(source, problem, reply) => {
-            told(format!("Record {source} {problem:?}"), reply, refusal, ())
+            answered(format!("Record {source} {problem:?}"), reply, refusal, ())
         }
-        ExchangeRequest::End(reply) => told("End", reply, refusal, ()),
-        ExchangeRequest::TriggerSync(reply) => told("Ring", reply, refusal, ()),
+        ExchangeRequest::End(reply) => answered("End", reply, refusal, ()),
+        ExchangeRequest::TriggerSync(reply) => answered("Ring", reply, refusal, ()),
         ExchangeRequest::Deliver(..) => unreachable!("it is read elsewhere"),
     }
 }
 
 /// A run of tcnd-sync that found an exposure while one server was down.
-fn run(standing: &mut SyncStatus) {
+fn run(status: &mut SyncStatus) {
     let source = |name: &str, failures| Source {
         id: SourceId::FILES,
         configured: NewSource {
@@ -315,10 +317,10 @@ fn run(standing: &mut SyncStatus) {
         failures,
         problem: if failures > 0 { "unreachable" } else { "" }.to_owned(),
     };
-    *standing = SyncStatus {
+    *status = SyncStatus {
         sources: vec![source("one", 0), source("two", 3)],
-        begun: standing.begun + 1,
-        ended: standing.ended + 1,
+        begun: status.begun + 1,
+        ended: status.ended + 1,
         reports: 12,
         new_exposures: 1,
         matching: Matching::Idle,

@@ -356,26 +356,26 @@ fn contacts_dated_by_a_wrong_clock_are_dated_anew_when_it_is_set() {
 #[test]
 fn every_exposure_of_a_right_clock_is_given_once_the_clock_is_right() {
     for seed in 0..10 {
-        let mut chance = ChaCha20Rng::seed_from_u64(seed);
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let mut right = Machine::new(policy(14), 0);
         let mut machine = Machine::new(policy(14), 0);
         let steps = 8;
         for _ in 0..steps {
-            let wrong = match chance.next_u64() % 8 {
+            let wrong = match rng.next_u64() % 8 {
                 0 => MONTH,
                 1 => -MONTH,
                 2 => in_1970(machine.truth),
                 3 => 7 * 3600,
                 4 => -7 * 3600,
                 5 => 0,
-                _ => i64::try_from(chance.next_u64() % 5).unwrap() * 100 - 200,
+                _ => i64::try_from(rng.next_u64() % 5).unwrap() * 100 - 200,
             };
             machine.set(wrong);
-            if chance.next_u64().is_multiple_of(4) && wrong != in_1970(machine.truth) {
+            if rng.next_u64().is_multiple_of(4) && wrong != in_1970(machine.truth) {
                 machine.restart();
                 right.restart();
             }
-            let lived = HOUR + chance.next_u64() % (12 * HOUR) / MINUTE * MINUTE;
+            let lived = HOUR + rng.next_u64() % (12 * HOUR) / MINUTE * MINUTE;
             machine.live(lived);
             right.live(lived);
         }
@@ -485,10 +485,10 @@ fn a_clock_behind_what_has_been_is_named() {
 #[test]
 fn nothing_is_destroyed_early_and_nothing_is_kept_for_ever() {
     for seed in 0..12 {
-        let mut chance = ChaCha20Rng::seed_from_u64(100 + seed);
+        let mut rng = ChaCha20Rng::seed_from_u64(100 + seed);
         let mut machine = Machine::new(policy(2), 0);
         for _ in 0..10 {
-            let wrong = match chance.next_u64() % 6 {
+            let wrong = match rng.next_u64() % 6 {
                 0 => MONTH,
                 1 => -MONTH,
                 2 => in_1970(machine.truth),
@@ -496,8 +496,8 @@ fn nothing_is_destroyed_early_and_nothing_is_kept_for_ever() {
                 4 => -86_400,
                 _ => 0,
             };
-            let off = chance.next_u64() % (20 * HOUR);
-            match chance.next_u64() % 4 {
+            let off = rng.next_u64() % (20 * HOUR);
+            match rng.next_u64() % 4 {
                 // A second boot that agrees with the first would confirm it, so
                 // every other one is right.
                 0 => {
@@ -508,11 +508,11 @@ fn nothing_is_destroyed_early_and_nothing_is_kept_for_ever() {
                 1 => machine.synchronise(),
                 _ => machine.set(wrong),
             }
-            machine.live(chance.next_u64() % (15 * HOUR));
+            machine.live(rng.next_u64() % (15 * HOUR));
             if wrong != 0 {
                 machine.set(0);
                 machine.live(MINUTE);
-                if chance.next_u64().is_multiple_of(2) {
+                if rng.next_u64().is_multiple_of(2) {
                     machine.reboot(off, 0);
                 }
             }

@@ -180,21 +180,21 @@ impl Running {
 /// CoEpi's length.
 struct Maker {
     rak: ReportAuthorizationKey,
-    chance: ChaCha12Rng,
+    rng: ChaCha12Rng,
 }
 
 impl Maker {
     fn new(seed: u64) -> Self {
-        let mut chance = ChaCha12Rng::seed_from_u64(seed);
+        let mut rng = ChaCha12Rng::seed_from_u64(seed);
         Self {
-            rak: ReportAuthorizationKey::generate(&mut chance),
-            chance,
+            rak: ReportAuthorizationKey::generate(&mut rng),
+            rng,
         }
     }
 
     fn next(&mut self) -> Vec<u8> {
         let mut memo = [0; coepi::LEN];
-        self.chance.fill_bytes(&mut memo);
+        self.rng.fill_bytes(&mut memo);
         self.of(&memo)
     }
 

@@ -133,8 +133,8 @@ async fn who_takes_nothing_of_an_answer_is_ended() {
     stream.write_all(many.as_bytes()).await.unwrap();
     tokio::time::pause();
     // The server gives up earlier; the test reads only then.
-    let patience = std::time::Duration::from_secs(90);
-    let _ = timeout(patience, std::future::pending::<()>()).await;
+    let wait = std::time::Duration::from_secs(90);
+    let _ = timeout(wait, std::future::pending::<()>()).await;
     let all = until_end(&mut stream).await;
     assert!(all.len() < 200 * one, "all of it came");
     tokio::time::resume();

@@ -168,7 +168,7 @@ async fn a_mirror_that_fails_holds_nobody_up() {
     server.stop().await;
     assert!(
         bucket.objects().is_empty(),
-        "the stand-in takes what is not signed"
+        "the bucket took an upload with a wrong signature"
     );
     let server = primary(directory.path(), END, Some(place("public")), None).await;
     published(&server, 74_359).await;

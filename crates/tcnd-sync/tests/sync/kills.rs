@@ -10,7 +10,7 @@ use crate::mock_server::{MockServer, Reply};
 use crate::mock_tcnd::{CallHold, MockTcnd, PartState, When, current};
 use crate::{Harness, Running, json, report, reports, soon};
 
-/// Whether every report is known, the ledger is right, and every part arrived.
+/// Whether every report is known, the list of delivered intervals is right, and every part arrived.
 #[track_caller]
 fn nothing_is_lost(harness: &Harness, server: &MockServer, what: &str) {
     let ended = harness.run();

@@ -102,13 +102,13 @@ const OURS: [&str; 12] = [
     names::error::ALREADY_PUBLISHED,
 ];
 
-struct Stage {
+struct Fixture {
     runtime: Runtime,
     client: Connection,
     methods: Vec<Method>,
 }
 
-static STAGE: LazyLock<Stage> = LazyLock::new(|| {
+static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -121,7 +121,7 @@ static STAGE: LazyLock<Stage> = LazyLock::new(|| {
     let client = runtime.block_on(set());
     let methods = runtime.block_on(methods(&client));
     assert!(methods.len() > 40, "they are found");
-    Stage {
+    Fixture {
         runtime,
         client,
         methods,
@@ -130,16 +130,16 @@ static STAGE: LazyLock<Stage> = LazyLock::new(|| {
 
 /// Checks that for one input.
 pub fn run(bytes: &[u8]) {
-    let stage = &*STAGE;
+    let fixture = &*FIXTURE;
     let mut input = Input(bytes);
     for _ in 0..MOST_CALLS {
         if input.0.is_empty() {
             return;
         }
-        let method = &stage.methods[usize::from(input.byte()) % stage.methods.len()];
-        stage
+        let method = &fixture.methods[usize::from(input.byte()) % fixture.methods.len()];
+        fixture
             .runtime
-            .block_on(call(&stage.client, method, &mut input));
+            .block_on(call(&fixture.client, method, &mut input));
     }
 }
 
