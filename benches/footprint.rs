@@ -35,7 +35,7 @@ const ROUNDS: usize = 21;
 /// The longest acceptable time to READY, in seconds.
 const AIM: f64 = 0.2;
 /// Longer than any start takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn main() {
     let fixture = Fixture::new();
@@ -136,7 +136,7 @@ impl Daemon {
     fn start(fixture: &Fixture, state: &Path) -> Self {
         let socket = fixture.folder.path().join("notify");
         let told = UnixDatagram::bind(&socket).unwrap();
-        told.set_read_timeout(Some(PATIENCE)).unwrap();
+        told.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
         let process = fixture
             .tcnd()
             .args([

@@ -13,7 +13,7 @@
 //!
 //! The engine and the store do all the work, joined as in the daemon. Each advert is an
 //! input, and the engine's outputs are written: batches of growth every minute, the
-//! ledger with every rotation of our own number, retention every hour. Every neighbour
+//! keys and settings with every rotation of the own number, retention every hour. Every neighbour
 //! sends four adverts a second, unless stated otherwise, and takes a new number every
 //! quarter of an hour, in its own phase.
 //!
@@ -65,11 +65,11 @@ fn main() {
 fn size(neighbours: u64) {
     const CONTACTS: u64 = 100_000;
     let mut daemon = Daemon::keeping(Duration::from_secs(60 * DAY));
-    let mut crowd = Crowd::new(neighbours);
+    let mut simulation = Simulation::new(neighbours);
     // A count from 128 on takes as many bytes as one four times as large.
-    crowd.interval = 4 * INTERVAL;
-    while crowd.numbers < CONTACTS {
-        crowd.minute(&mut daemon);
+    simulation.interval = 4 * INTERVAL;
+    while simulation.numbers < CONTACTS {
+        simulation.minute(&mut daemon);
     }
     daemon.settle();
     let size = daemon.size();
@@ -82,15 +82,15 @@ fn size(neighbours: u64) {
 
 fn day(neighbours: u64, aim: f64) {
     let mut daemon = Daemon::new();
-    let mut crowd = Crowd::new(neighbours);
+    let mut simulation = Simulation::new(neighbours);
     // Fourteen days before, so that the day has data to forget.
-    crowd.live(&mut daemon, 14);
+    simulation.live(&mut daemon, 14);
     daemon.settle();
     let before = Written::now();
     let clock = Instant::now();
     let busy = processor_time();
     for _ in 0..DAY / MINUTE {
-        crowd.minute(&mut daemon);
+        simulation.minute(&mut daemon);
     }
     daemon.settle();
     let written = Written::now().since(&before);
@@ -109,7 +109,7 @@ fn day(neighbours: u64, aim: f64) {
     );
     // Short of the next retention, which folds.
     for _ in 0..69 {
-        crowd.minute(&mut daemon);
+        simulation.minute(&mut daemon);
     }
     let [first, second] = [(); 2].map(|()| daemon.read_all());
     println!(
@@ -122,7 +122,7 @@ fn day(neighbours: u64, aim: f64) {
 
 fn retention(neighbours: u64) {
     let mut daemon = Daemon::new();
-    Crowd::new(neighbours).live(&mut daemon, 14);
+    Simulation::new(neighbours).live(&mut daemon, 14);
     // Makes the journal empty, as the last hour's retention left it.
     daemon.settle();
     let full = daemon.size();
@@ -156,12 +156,12 @@ fn retention(neighbours: u64) {
 fn flood() {
     const NUMBERS: u64 = 1_000_000;
     let mut daemon = Daemon::new();
-    let mut chance = Chance(1);
+    let mut random = Random(1);
     let before = resident();
     let clock = Instant::now();
     for _ in 0..NUMBERS {
         daemon.pass(Duration::from_micros(MINUTE * 1_000_000 / NUMBERS));
-        daemon.hear(chance.number(), -70);
+        daemon.hear(random.number(), -70);
     }
     daemon.settle();
     println!(
@@ -180,28 +180,30 @@ fn rates(criterion: &mut Criterion) {
         .measurement_time(Duration::from_secs(4));
     for neighbours in [20, 200] {
         let mut daemon = Daemon::new();
-        let mut crowd = Crowd::new(neighbours);
+        let mut simulation = Simulation::new(neighbours);
         group.throughput(Throughput::Elements(neighbours * MINUTE * 1000 / INTERVAL));
         group.bench_function(
             format!("fold and store a minute, {neighbours} neighbours"),
             |bench| {
-                bench.iter(|| crowd.minute(&mut daemon));
+                bench.iter(|| simulation.minute(&mut daemon));
             },
         );
     }
     let naive = Naive::new();
-    let mut crowd = Crowd::new(20);
+    let mut simulation = Simulation::new(20);
     group.throughput(Throughput::Elements(1));
     group.bench_function("one autocommit INSERT per advert", |bench| {
-        bench.iter(|| naive.insert(crowd.advert()))
+        bench.iter(|| naive.insert(simulation.advert()))
     });
     group.finish();
 
     let mut daemon = Daemon::new();
-    let mut crowd = Crowd::new(20);
-    let ours = rate(20 * MINUTE * 1000 / INTERVAL, || crowd.minute(&mut daemon));
+    let mut simulation = Simulation::new(20);
+    let ours = rate(20 * MINUTE * 1000 / INTERVAL, || {
+        simulation.minute(&mut daemon)
+    });
     let naive = Naive::new();
-    let theirs = rate(1, || naive.insert(crowd.advert()));
+    let theirs = rate(1, || naive.insert(simulation.advert()));
     println!(
         "adverts a second, 20 neighbours: {:.2} M folded and stored, {:.4} M by autocommit INSERT: {:.0} times",
         ours / 1e6,
@@ -416,21 +418,21 @@ impl Naive {
 fn naive_bytes(neighbours: u64) -> f64 {
     const ADVERTS: u64 = 20_000;
     let naive = Naive::new();
-    let mut crowd = Crowd::new(neighbours);
+    let mut simulation = Simulation::new(neighbours);
     let before = Written::now();
     for _ in 0..ADVERTS {
-        naive.insert(crowd.advert());
+        naive.insert(simulation.advert());
     }
     Written::now().since(&before).device / ADVERTS as f64
 }
 
 /// Simulated neighbours that move and rotate, the same in every run.
-struct Crowd {
+struct Simulation {
     numbers: u64,
     /// Milliseconds between adverts of one neighbour.
     interval: u64,
     neighbours: Vec<Neighbour>,
-    chance: Chance,
+    random: Random,
     adverts: u64,
 }
 
@@ -440,14 +442,14 @@ struct Neighbour {
     rssi: i16,
 }
 
-impl Crowd {
+impl Simulation {
     fn new(neighbours: u64) -> Self {
-        let mut chance = Chance(neighbours);
+        let mut random = Random(neighbours);
         let neighbours: Vec<_> = (0..neighbours)
             .map(|_| Neighbour {
-                tcn: chance.number(),
-                until: START + 1 + chance.below(QUARTER),
-                rssi: chance.distance(),
+                tcn: random.number(),
+                until: START + 1 + random.below(QUARTER),
+                rssi: random.distance(),
             })
             .collect();
         let numbers = neighbours.len() as u64;
@@ -455,7 +457,7 @@ impl Crowd {
             numbers,
             interval: INTERVAL,
             neighbours,
-            chance,
+            random,
             adverts: 0,
         }
     }
@@ -475,10 +477,10 @@ impl Crowd {
             let now = daemon.now.wall.0;
             for neighbour in &mut self.neighbours {
                 if now >= neighbour.until {
-                    neighbour.renew(&mut self.chance);
+                    neighbour.renew(&mut self.random);
                     self.numbers += 1;
                 }
-                daemon.hear(neighbour.tcn, neighbour.rssi + self.chance.noise());
+                daemon.hear(neighbour.tcn, neighbour.rssi + self.random.noise());
             }
             daemon.pass(Duration::from_millis(self.interval));
         }
@@ -486,37 +488,37 @@ impl Crowd {
 
     /// The next advert.
     fn advert(&mut self) -> (TemporaryContactNumber, u64, i16) {
-        let crowd = self.neighbours.len() as u64;
+        let neighbours = self.neighbours.len() as u64;
         self.adverts += 1;
-        let now = START + self.adverts / crowd * self.interval / 1000;
-        let turn = usize::try_from(self.adverts % crowd).unwrap();
+        let now = START + self.adverts / neighbours * self.interval / 1000;
+        let turn = usize::try_from(self.adverts % neighbours).unwrap();
         let neighbour = &mut self.neighbours[turn];
         if now >= neighbour.until {
-            neighbour.renew(&mut self.chance);
+            neighbour.renew(&mut self.random);
         }
-        (neighbour.tcn, now, neighbour.rssi + self.chance.noise())
+        (neighbour.tcn, now, neighbour.rssi + self.random.noise())
     }
 }
 
 impl Neighbour {
-    fn renew(&mut self, chance: &mut Chance) {
-        let rssi = if chance.below(8) == 0 {
-            chance.distance()
+    fn renew(&mut self, random: &mut Random) {
+        let rssi = if random.below(8) == 0 {
+            random.distance()
         } else {
             self.rssi
         };
         *self = Self {
-            tcn: chance.number(),
+            tcn: random.number(),
             until: self.until + QUARTER,
             rssi,
         };
     }
 }
 
-/// SplitMix64: the same crowd in every run.
-struct Chance(u64);
+/// SplitMix64: the same neighbours in every run.
+struct Random(u64);
 
-impl Chance {
+impl Random {
     const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

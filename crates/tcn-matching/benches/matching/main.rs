@@ -98,13 +98,13 @@ fn main() {
 
 /// Both strategies on the same reports and contacts.
 fn versus(reports: usize, length: u16, contacts: usize, rounds: usize, aim: f64) {
-    let town = Town::new(reports, length, contacts);
-    let theirs: Vec<_> = town
+    let fixture = Fixture::new(reports, length, contacts);
+    let theirs: Vec<_> = fixture
         .reports
         .iter()
         .map(|report| tcn::SignedReport::read(&wire::write(report)[..]).unwrap())
         .collect();
-    let index = town.index();
+    let index = fixture.index();
     let cores = std::thread::available_parallelism().unwrap();
     println!("{reports} reports of {length} numbers, {contacts} contacts, {rounds} rounds:");
     for (threads, clock, what) in [
@@ -122,13 +122,20 @@ fn versus(reports: usize, length: u16, contacts: usize, rounds: usize, aim: f64)
         let mut measured = Rounds::new();
         for _ in 0..rounds {
             let (ours, findings) = time(clock, || {
-                match_reports(&index, &town.reports, &mut { UNLIMITED }, threads, || false).unwrap()
+                match_reports(
+                    &index,
+                    &fixture.reports,
+                    &mut { UNLIMITED },
+                    threads,
+                    || false,
+                )
+                .unwrap()
             });
             let compressions = 3 * reports * usize::from(length);
             let limit = back_to_back(clock, ShaKernel::best(), compressions);
-            let (building, _) = time(clock, || town.index());
+            let (building, _) = time(clock, || fixture.index());
             let (peer, matched) = time(clock, || {
-                pool.install(|| verify_all(&town.observed, &theirs))
+                pool.install(|| verify_all(&fixture.observed, &theirs))
             });
             assert_eq!(honest(&findings), matched, "not the same reports");
             measured.push([ours, building, peer, limit / threads.get() as f64]);
@@ -156,12 +163,12 @@ fn back_to_back(clock: fn() -> f64, kernel: ShaKernel, compressions: usize) -> f
 
 /// Numbers per second: several reports at once, by each kernel, and one after another.
 fn kernel() {
-    let town = Town::new(64, 1344, 0);
+    let fixture = Fixture::new(64, 1344, 0);
     let numbers = 64 * 1344;
     let mut measured = Rounds::new();
     let (best, portable) = (ShaKernel::best(), ShaKernel::PORTABLE);
     for _ in 0..25 {
-        let claims = || town.reports.iter().map(SignedReport::claim).enumerate();
+        let claims = || fixture.reports.iter().map(SignedReport::claim).enumerate();
         let abreast = |kernel: ShaKernel| {
             let expand = || {
                 kernel.expand(claims(), |_, _, number| {
@@ -206,14 +213,15 @@ fn kernel() {
 
 /// The cost of the index per number.
 fn index(contacts: usize) {
-    let town = Town::new(0, 0, contacts);
+    let fixture = Fixture::new(0, 0, contacts);
     let mut measured = Rounds::new();
     let mut bytes = 0;
     for _ in 0..15 {
-        let (collecting, builder) = time(processor_time, || town.builder());
+        let (collecting, builder) = time(processor_time, || fixture.builder());
         let (building, index) = time(processor_time, || builder.build());
         let (asking, found) = time(processor_time, || {
-            town.strangers
+            fixture
+                .strangers
                 .iter()
                 .filter(|number| index.contains(number))
                 .count()
@@ -227,7 +235,7 @@ fn index(contacts: usize) {
         "index of {contacts} numbers: {:.2} bytes each (aim: 20), built in {all:.1} ns each (aim: 50), {building:.1} \
          of them after the last came in; an unknown number costs {:.1} ns",
         bytes as f64 / contacts as f64,
-        asking * contacts as f64 / town.strangers.len() as f64
+        asking * contacts as f64 / fixture.strangers.len() as f64
     );
 }
 
@@ -243,10 +251,10 @@ fn million() {
     for turn in 1..=3 {
         rewind(&mut file);
         let clock = Instant::now();
-        let mut chance = ChaCha20Rng::seed_from_u64(1);
-        let mut builder = IndexBuilder::new(Secret::generate(&mut chance));
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let mut builder = IndexBuilder::new(Secret::generate(&mut rng));
         builder
-            .extend((0..CONTACTS).map(|_| number(&mut chance)))
+            .extend((0..CONTACTS).map(|_| number(&mut rng)))
             .unwrap();
         let index = builder.build();
         let built = clock.elapsed();
@@ -340,17 +348,17 @@ fn honest(findings: &[Finding]) -> Vec<(usize, usize)> {
 }
 
 /// Reports and contacts, the same in every run.
-struct Town {
+struct Fixture {
     reports: Vec<SignedReport>,
     observed: Vec<ObservedTcn>,
     /// Numbers that were never heard.
     strangers: Vec<TemporaryContactNumber>,
 }
 
-impl Town {
+impl Fixture {
     fn new(reports: usize, length: u16, contacts: usize) -> Self {
-        let mut chance = ChaCha20Rng::seed_from_u64(1);
-        let mut reports: Vec<_> = (0..reports).map(|_| report(&mut chance, length)).collect();
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let mut reports: Vec<_> = (0..reports).map(|_| report(&mut rng, length)).collect();
         let mut observed = Vec::new();
         for (position, report) in reports.iter_mut().enumerate() {
             let (honest, broken) = (position % 1000 == 7, position % 2000 == 11);
@@ -364,17 +372,17 @@ impl Town {
                 *report = wire::parse(&bytes).unwrap();
             }
         }
-        observed.extend((observed.len()..contacts).map(|_| number(&mut chance)));
+        observed.extend((observed.len()..contacts).map(|_| number(&mut rng)));
         Self {
             reports,
             observed: observed.into_iter().map(ObservedTcn::new).collect(),
-            strangers: (0..100_000).map(|_| number(&mut chance)).collect(),
+            strangers: (0..100_000).map(|_| number(&mut rng)).collect(),
         }
     }
 
     fn builder(&self) -> IndexBuilder {
-        let mut chance = ChaCha20Rng::seed_from_u64(2);
-        let mut builder = IndexBuilder::new(Secret::generate(&mut chance));
+        let mut rng = ChaCha20Rng::seed_from_u64(2);
+        let mut builder = IndexBuilder::new(Secret::generate(&mut rng));
         let numbers = self
             .observed
             .iter()
@@ -389,26 +397,26 @@ impl Town {
 }
 
 /// A report of `length` numbers with a memo of 18 bytes.
-fn report(chance: &mut ChaCha20Rng, length: u16) -> SignedReport {
+fn report(rng: &mut ChaCha20Rng, length: u16) -> SignedReport {
     let mut seed = [0; 32];
-    chance.fill_bytes(&mut seed);
+    rng.fill_bytes(&mut seed);
     let last = RatchetIndex::new(length).unwrap();
     let span = ReportSpan::new(RatchetIndex::FIRST, last).unwrap();
     let memo = Memo::new(MemoType::COEPI_V1, [7; 18]).unwrap();
     SignedReport::create(&ReportAuthorizationKey::from_bytes(&seed), span, memo)
 }
 
-fn number(chance: &mut ChaCha20Rng) -> TemporaryContactNumber {
+fn number(rng: &mut ChaCha20Rng) -> TemporaryContactNumber {
     let mut bytes = [0; 16];
-    chance.fill_bytes(&mut bytes);
+    rng.fill_bytes(&mut bytes);
     TemporaryContactNumber::from_bytes(bytes)
 }
 
 fn write_reports(file: &mut File, reports: usize, length: u16) {
-    let mut chance = ChaCha20Rng::seed_from_u64(3);
+    let mut rng = ChaCha20Rng::seed_from_u64(3);
     let mut out = BufWriter::new(file);
     for _ in 0..reports {
-        out.write_all(&wire::write(&report(&mut chance, length)))
+        out.write_all(&wire::write(&report(&mut rng, length)))
             .unwrap();
     }
     out.flush().unwrap();
