@@ -86,8 +86,8 @@ impl ExchangeInterface {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Vec<u64>, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let pending = |reply| Request::Exchange(ExchangeRequest::Pending(source, reply));
-        let intervals = self.handle.ask(pending).await?;
+        let pending = |reply| StoreRequest::PendingIntervals(source, reply);
+        let intervals = self.handle.ask_store(pending).await?;
         Ok(intervals.into_iter().map(Interval::number).collect())
     }
 
@@ -150,8 +150,8 @@ impl ExchangeInterface {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<proxy::UploadPart, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let take = |reply| Request::Exchange(ExchangeRequest::Take(source, reply));
-        let (part, signed) = self.handle.ask(take).await?.unzip();
+        let take = |reply| StoreRequest::TakePart(source, reply);
+        let (part, signed) = self.handle.ask_store(take).await?.unzip();
         let report = signed.map(|signed| wire::write(&signed));
         Ok(proxy::UploadPart { part, report })
     }
@@ -198,8 +198,8 @@ impl ExchangeInterface {
         if !problem.is_empty() && !is_token(&problem) {
             return Err(not_a_token());
         }
-        let record = |reply| Request::Exchange(ExchangeRequest::Record(source, problem, reply));
-        Ok(self.handle.ask(record).await?)
+        let record = |reply| StoreRequest::RecordCheck(source, problem, reply);
+        Ok(self.handle.ask_store(record).await?)
     }
 
     /// Ends the run.

@@ -228,7 +228,9 @@ impl Driver {
             sync_status,
         } = mailbox;
         let unseen = Arc::new(unseen);
-        let store_handlers = store_handlers::start(store_requests, &store, &unseen);
+        let exchange = Exchange::new(sync_status, sync_trigger);
+        let sync_status = exchange.sync_status();
+        let store_handlers = store_handlers::start(store_requests, &store, &unseen, sync_status);
         let now = clock::now();
         let decided = resume.decided.then_some(resume.consent);
         let journal = Journal::new(
@@ -260,7 +262,7 @@ impl Driver {
             matching,
             importing: Arc::default(),
             unseen,
-            exchange: Exchange::new(sync_status, sync_trigger),
+            exchange,
             sleep_waiter: None,
             radio_known: false,
             consent: decided,

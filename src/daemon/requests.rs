@@ -134,14 +134,8 @@ pub enum ExchangeRequest {
     /// A run of `tcnd-sync`, by this name on the bus, with these sources; answers
     /// whether a person asked for it.
     Begin(Option<String>, Vec<NewSource>, Reply<bool>),
-    /// The intervals that a source still owes.
-    Pending(String, Reply<Vec<Interval>>),
     /// What a source delivered for an interval.
     Deliver(Delivery, Reply<DeliveryCounts>),
-    /// The next part for a source.
-    Take(String, Reply<Option<(u64, SignedReport)>>),
-    /// How it went with a source: a token, empty if well.
-    Record(String, String, Reply<()>),
     /// The run is over.
     End(Reply<()>),
     /// A person wants a run now.
@@ -164,8 +158,14 @@ pub enum StoreRequest {
     MarkExposure(ExposureId, bool, Reply<()>),
     /// This exposure is not dismissed any more.
     RestoreExposure(ExposureId, Reply<()>),
+    /// The intervals that a source has not delivered whole.
+    PendingIntervals(String, Reply<Vec<Interval>>),
+    /// The next part that is due for a source.
+    TakePart(String, Reply<Option<(u64, SignedReport)>>),
     /// The result of the upload of a part.
     SettlePart(u64, UploadResult, Reply<()>),
+    /// The result of the last check of a source: a token, empty if it succeeded.
+    RecordCheck(String, String, Reply<()>),
 }
 
 /// A report that a client wants to make.

@@ -8,6 +8,9 @@
 //! No answer to a run depends on the contacts, and neither does the time that it takes:
 //! deliveries are read and kept here, and matched when the run is over.
 //!
+//! The requests of a run that need only the store, such as for the next part, are in
+//! `store_handlers.rs`.
+//!
 //! A report of this machine starts no run of `tcnd-sync`, because every user of the
 //! machine can see a run, and would learn of the report: parts wait for the next run. Only
 //! a person who asks for it has a run started at once.
@@ -15,9 +18,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use tcn_exchange::interval::Interval;
-use tcn_exchange::{backfill, upload_schedule};
-use tcn_protocol::SignedReport;
+use tcn_exchange::backfill;
 use tcnd_client::proxy::DeliveryCounts;
 
 use super::driver::Driver;
@@ -25,7 +26,7 @@ use super::intake::{self, Delivery, IncomingDelivery};
 use super::refusal::Refusal;
 use super::reply::{Later, respond, respond_later};
 use super::requests::{ExchangeRequest, MOST_SOURCES};
-use super::{clock, rng, sync_status};
+use super::{clock, sync_status};
 use crate::store::NewSource;
 
 impl Driver {
@@ -34,13 +35,8 @@ impl Driver {
             ExchangeRequest::Begin(owner, sources, reply) => {
                 respond_later(reply, self.begin_run(owner, sources));
             }
-            ExchangeRequest::Pending(source, reply) => respond_later(reply, self.pending(source)),
             ExchangeRequest::Deliver(delivery, reply) => {
                 respond_later(reply, self.deliver(delivery));
-            }
-            ExchangeRequest::Take(source, reply) => respond_later(reply, self.take(source)),
-            ExchangeRequest::Record(source, problem, reply) => {
-                respond_later(reply, self.record(source, problem));
             }
             ExchangeRequest::End(reply) => {
                 self.end_run().await;
@@ -91,21 +87,6 @@ impl Driver {
         self.match_queue.start(&self.store, unseen, sync_status);
     }
 
-    fn pending(&self, source: String) -> Later<Vec<Interval>> {
-        let now = clock::now().wall;
-        self.exchange.sync_status.borrow().source(&source)?;
-        let store = self.store.clone();
-        Ok(Box::pin(async move {
-            let mut delivered = store.delivered(source).await?;
-            if delivered.iter().any(|interval| interval.end() > now) {
-                // The clock was ahead: no source can have delivered that whole.
-                store.forget_delivered().await?;
-                delivered.clear();
-            }
-            Ok(backfill::pending(&delivered, now))
-        }))
-    }
-
     fn deliver(&mut self, mut delivery: Delivery) -> Later<DeliveryCounts> {
         let now = clock::now().wall;
         let status = self.exchange.sync_status.borrow().clone();
@@ -137,30 +118,6 @@ impl Driver {
             let counted = answer.await.map_err(|_| Refusal::Gone)??;
             counts.add(&counted);
             Ok(counted)
-        }))
-    }
-
-    fn take(&self, source: String) -> Later<Option<(u64, SignedReport)>> {
-        let status = self.exchange.sync_status.borrow().clone();
-        if !status.source(&source)?.configured.publish {
-            return Ok(Box::pin(async { Ok(None) }));
-        }
-        let (store, now) = (self.store.clone(), clock::now().wall);
-        let again = now.after(upload_schedule::RESULT_TIMEOUT);
-        let next = now.after(upload_schedule::gap(&mut rng::system()));
-        Ok(Box::pin(async move {
-            let due = store.take_upload(source, now, again, next).await?;
-            Ok(due.map(|due| (due.id, due.signed)))
-        }))
-    }
-
-    fn record(&self, source: String, problem: String) -> Later<()> {
-        let (store, sync_status) = (self.store.clone(), self.exchange.sync_status());
-        let now = clock::now().wall;
-        Ok(Box::pin(async move {
-            let known = store.record_run(source, problem, now).await?;
-            sync_status::refresh(&store, &sync_status).await?;
-            known.then_some(()).ok_or(Refusal::NoSuchSource)
         }))
     }
 

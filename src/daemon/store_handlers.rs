@@ -7,17 +7,19 @@
 use std::sync::Arc;
 
 use rand::seq::SliceRandom;
-use tcn_exchange::upload_schedule;
-use tcn_protocol::UnixTime;
+use tcn_exchange::interval::Interval;
+use tcn_exchange::{backfill, upload_schedule};
 use tcn_protocol::file::{self, Format};
-use tokio::sync::mpsc;
+use tcn_protocol::{SignedReport, UnixTime};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::exposures::{self, ExposureId, Unseen};
 use super::refusal::Refusal;
 use super::reply::respond_async;
 use super::requests::StoreRequest;
-use super::{clock, rng};
+use super::sync_status::SyncStatus;
+use super::{clock, rng, sync_status};
 use crate::store::{Cancelled, Release, Store};
 
 /// Answers requests, until what it returns is dropped.
@@ -25,18 +27,25 @@ pub(super) fn start(
     mut requests: mpsc::Receiver<StoreRequest>,
     store: &Store,
     unseen: &Arc<Unseen>,
+    sync_status: Arc<watch::Sender<SyncStatus>>,
 ) -> JoinSet<()> {
     let (store, unseen) = (store.clone(), Arc::clone(unseen));
     let mut task = JoinSet::new();
     task.spawn(async move {
         while let Some(request) = requests.recv().await {
-            answer(request, store.clone(), Arc::clone(&unseen));
+            let (unseen, sync_status) = (Arc::clone(&unseen), Arc::clone(&sync_status));
+            answer(request, store.clone(), unseen, sync_status);
         }
     });
     task
 }
 
-fn answer(request: StoreRequest, store: Store, unseen: Arc<Unseen>) {
+fn answer(
+    request: StoreRequest,
+    store: Store,
+    unseen: Arc<Unseen>,
+    sync_status: Arc<watch::Sender<SyncStatus>>,
+) {
     match request {
         StoreRequest::OwnReports(reply) => {
             respond_async(reply, async move { Ok(store.own_reports().await?) });
@@ -60,6 +69,22 @@ fn answer(request: StoreRequest, store: Store, unseen: Arc<Unseen>) {
             let span = span(&store, id).await?;
             store.restore_exposure(id.report, span).await?;
             Ok(exposures::recount(&store, &unseen).await?)
+        }),
+        StoreRequest::PendingIntervals(source, reply) => respond_async(reply, async move {
+            sync_status.borrow().source(&source)?;
+            pending_intervals(&store, source).await
+        }),
+        StoreRequest::TakePart(source, reply) => respond_async(reply, async move {
+            let publish = sync_status.borrow().source(&source)?.configured.publish;
+            match publish {
+                true => take_part(&store, source).await,
+                false => Ok(None),
+            }
+        }),
+        StoreRequest::RecordCheck(source, problem, reply) => respond_async(reply, async move {
+            let known = store.record_run(source, problem, clock::now().wall).await?;
+            sync_status::refresh(&store, &sync_status).await?;
+            known.then_some(()).ok_or(Refusal::NoSuchSource)
         }),
         StoreRequest::SettlePart(part, result, reply) => respond_async(reply, async move {
             let wait =
@@ -88,6 +113,25 @@ async fn cancel(store: &Store, id: u64, source: Option<String>) -> Result<Vec<Ca
         return Err(Refusal::NoSuchReport);
     }
     Ok(store.cancel_uploads(id, source).await?)
+}
+
+async fn pending_intervals(store: &Store, source: String) -> Result<Vec<Interval>, Refusal> {
+    let now = clock::now().wall;
+    let mut delivered = store.delivered(source).await?;
+    if delivered.iter().any(|interval| interval.end() > now) {
+        // The clock was ahead: no source can have delivered that whole.
+        store.forget_delivered().await?;
+        delivered.clear();
+    }
+    Ok(backfill::pending(&delivered, now))
+}
+
+async fn take_part(store: &Store, source: String) -> Result<Option<(u64, SignedReport)>, Refusal> {
+    let now = clock::now().wall;
+    let again = now.after(upload_schedule::RESULT_TIMEOUT);
+    let next = now.after(upload_schedule::gap(&mut rng::system()));
+    let due = store.take_upload(source, now, again, next).await?;
+    Ok(due.map(|due| (due.id, due.signed)))
 }
 
 async fn span(store: &Store, id: ExposureId) -> Result<(UnixTime, UnixTime), Refusal> {

@@ -274,6 +274,18 @@ fn answer_store(request: StoreRequest, refusal: Option<Refusal>) -> String {
         StoreRequest::RestoreExposure(id, reply) => {
             answered(format!("Restore {id:?}"), reply, refusal, ())
         }
+        StoreRequest::PendingIntervals(source, reply) => {
+            let intervals = [74_358, 74_359].map(|n| Interval::new(n).unwrap());
+            let asked = format!("Pending {source}");
+            answered(asked, reply, refusal, intervals.to_vec())
+        }
+        StoreRequest::TakePart(source, reply) => {
+            let upload = (source != "dry").then(|| (7, signed_report()));
+            answered(format!("Take {source}"), reply, refusal, upload)
+        }
+        StoreRequest::RecordCheck(source, problem, reply) => {
+            answered(format!("Record {source} {problem:?}"), reply, refusal, ())
+        }
         StoreRequest::SettlePart(part, result, reply) => {
             answered(format!("Settle {part} {result:?}"), reply, refusal, ())
         }
@@ -285,18 +297,6 @@ fn answer_exchange(request: ExchangeRequest, refusal: Option<Refusal>) -> String
         ExchangeRequest::Begin(owner, sources, reply) => {
             let asked = format!("Begin {} {sources:?}", owner.is_some());
             answered(asked, reply, refusal, true)
-        }
-        ExchangeRequest::Pending(source, reply) => {
-            let intervals = [74_358, 74_359].map(|n| Interval::new(n).unwrap());
-            let asked = format!("Pending {source}");
-            answered(asked, reply, refusal, intervals.to_vec())
-        }
-        ExchangeRequest::Take(source, reply) => {
-            let upload = (source != "dry").then(|| (7, signed_report()));
-            answered(format!("Take {source}"), reply, refusal, upload)
-        }
-        ExchangeRequest::Record(source, problem, reply) => {
-            answered(format!("Record {source} {problem:?}"), reply, refusal, ())
         }
         ExchangeRequest::End(reply) => answered("End", reply, refusal, ()),
         ExchangeRequest::TriggerSync(reply) => answered("Ring", reply, refusal, ()),

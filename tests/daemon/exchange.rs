@@ -58,7 +58,7 @@ impl Machine {
 
     async fn pending(&self, source: &str) -> Result<Vec<Interval>, Refusal> {
         let source = source.to_owned();
-        self.exchange(|reply| ExchangeRequest::Pending(source, reply))
+        self.stored(|reply| StoreRequest::PendingIntervals(source, reply))
             .await
     }
 
@@ -92,7 +92,7 @@ impl Machine {
 
     async fn take(&self, source: &str) -> Option<(u64, Vec<u8>)> {
         let source = source.to_owned();
-        let taken = self.exchange(|reply| ExchangeRequest::Take(source, reply));
+        let taken = self.stored(|reply| StoreRequest::TakePart(source, reply));
         let taken = taken.await.unwrap();
         taken.map(|(part, signed)| (part, wire::write(&signed)))
     }
@@ -104,7 +104,7 @@ impl Machine {
 
     async fn record(&self, source: &str, problem: &str) -> Result<(), Refusal> {
         let (source, problem) = (source.to_owned(), problem.to_owned());
-        self.exchange(|reply| ExchangeRequest::Record(source, problem, reply))
+        self.stored(|reply| StoreRequest::RecordCheck(source, problem, reply))
             .await
     }
 
