@@ -1,29 +1,24 @@
 #!/usr/bin/python3
 """The page of a kiosk in a real browser, as tcnd-kiosk writes it.
 
-    tests/screens/kiosk.py [PROGRAMS]      PROGRAMS: where the programs are, target/debug if not given
-
 The real tcnd with the simulated radio is on a private bus. The pages have settings of the greatest
 length. A browser draws each on three screens: nothing may be cut off, and a phone must be able to read
-the QR code. The pictures are kept in target/screens. Needs chromium, dbus, python3-html5lib, xvfb,
-x11-apps, imagemagick and zbar-tools.
+the QR code. The pictures are kept in target/screens. TCND_PROGRAMS names the folder of the programs,
+which is target/debug if it is not set. Needs chromium, dbus, python3-html5lib, xvfb, x11-apps,
+imagemagick and zbar-tools.
 """
 
 import os
 import re
-import signal
 import subprocess
-import sys
 import tempfile
-import time
 import unittest
 from pathlib import Path
 
 import html5lib
 
-PROJECT = Path(__file__).resolve().parents[2]
-PROGRAMS = PROJECT / "target" / "debug"
-KEPT = PROJECT / "target" / "screens"
+from desktop import KEPT, PROGRAMS, ScreenTest, printed
+
 SCREENS = ((1280, 720), (1024, 600), (720, 1280))
 QUESTIONS = ("Wanda " * 27)[:160].strip()
 EXPLANATION = "https://www.example.org/" + "w" * 56
@@ -39,53 +34,22 @@ PROBE = """<script>addEventListener("load", () => {
 })</script>"""
 
 
-def printed(*command, **more):
-    """The output of a command that must succeed."""
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120, **more).stdout
-
-
-class Kiosk(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        KEPT.mkdir(parents=True, exist_ok=True)
+class Kiosk(ScreenTest):
+    def setUp(self):
         folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.work = Path(folder.name)
-        bus = subprocess.Popen(["dbus-daemon", "--session", "--nofork", "--print-address"], stdout=subprocess.PIPE, text=True)
-        cls.addClassCleanup(cls.end, bus)
-        cls.address = bus.stdout.readline().strip()
+        self.addCleanup(folder.cleanup)
+        self.work = Path(folder.name)
+        self.address = self.bus()
+        (self.work / "kiosk.toml").write_text(f'questions = "{QUESTIONS}"\nexplanation = "{EXPLANATION}"\n')
         # A browser without a screen takes part of the height for a frame, except for a picture.
-        (cls.work / "empty.html").write_text(f"<!DOCTYPE html><body>{PROBE}")
-        cls.frame = 0
-        cls.frame = 500 - int(re.search("size 500x([0-9]+)", cls.drawn(cls.work / "empty.html", 500, 500))[1])
-        (cls.work / "kiosk.toml").write_text(f'questions = "{QUESTIONS}"\nexplanation = "{EXPLANATION}"\n')
+        (self.work / "empty.html").write_text(f"<!DOCTYPE html><body>{PROBE}")
+        self.frame = 0
+        self.frame = 500 - int(re.search("size 500x([0-9]+)", self.drawn(self.work / "empty.html", 500, 500))[1])
 
-    @staticmethod
-    def end(process):
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-        if process.stdout:
-            process.stdout.close()
-
-    @classmethod
-    def drawn(cls, page, width, height):
+    def drawn(self, page, width, height):
         """What a browser prints of a page in a window of this size, inside its frame."""
-        size = f"--window-size={width},{height + cls.frame}"
+        size = f"--window-size={width},{height + self.frame}"
         return printed(*BROWSER, "--headless", size, "--dump-dom", f"file://{page}")
-
-    def tcnd(self, mode):
-        """Start tcnd in a mode, and wait until it is at work; it ends with the test."""
-        config = self.work / f"{mode}.toml"
-        config.write_text(f'enabled = true\nmode = "{mode}"\n')
-        command = [PROGRAMS / "tcnd", "--radio", "fake", "--bus", self.address, "--state-dir", self.work / mode, "--config", config]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        self.addCleanup(process.stderr.close)
-        self.addCleanup(self.end, process)
-        watch = subprocess.Popen([PROGRAMS / "tcnctl", "--bus", self.address, "watch", "--json"], stdout=subprocess.PIPE, text=True)
-        self.addCleanup(watch.wait)
-        self.addCleanup(watch.stdout.close)
-        self.addCleanup(watch.kill)
-        next(line for line in watch.stdout if '"state":"running"' in line)
 
     def page(self, name):
         """The page as it is now."""
@@ -114,43 +78,33 @@ class Kiosk(unittest.TestCase):
         self.holds("absent")
 
     def test_broadcast(self):
-        self.tcnd("broadcast")
+        self.tcnd(self.address, self.work / "broadcast", 'mode = "broadcast"\n')
         self.holds("broadcast")
 
     def test_full(self):
-        self.tcnd("full")
+        self.tcnd(self.address, self.work / "full", 'mode = "full"\n')
         self.holds("full")
 
     def test_relay(self):
-        self.tcnd("relay")
+        self.tcnd(self.address, self.work / "relay", 'mode = "relay"\n')
         self.holds("relay")
 
     def test_a_running_browser_shows_a_page_that_was_written_again(self):
         path = self.page("again")
-        display = subprocess.Popen(["Xvfb", "-displayfd", "1", "-screen", "0", "1280x720x24"], stdout=subprocess.PIPE, text=True)
-        self.addCleanup(self.end, display)
-        environment = os.environ | {"DISPLAY": f":{display.stdout.readline().strip()}"}
-        profile = f"--user-data-dir={self.work / 'profile'}"
-        browser = subprocess.Popen([*BROWSER, "--kiosk", profile, f"file://{path}"], env=environment,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.addCleanup(self.end, browser)
-        self.until_corner_is(environment, "16,33,45")
+        environment = os.environ | {"DISPLAY": self.display("1280x720")}
+        self.start(*BROWSER, "--kiosk", f"--user-data-dir={self.work / 'profile'}", f"file://{path}", env=environment)
+        self.until("the page", lambda: corner(environment) == "16,33,45")
         path.write_text(path.read_text().replace("background: #10212d", "background: #800000"))
-        self.until_corner_is(environment, "128,0,0")
+        self.until("the new page", lambda: corner(environment) == "128,0,0")
 
-    def until_corner_is(self, environment, colour):
-        """Wait until the screen's corner has a colour; a browser tells nobody when it has drawn."""
-        end = time.monotonic() + 90
-        while time.monotonic() < end:
-            shot = subprocess.run("xwd -root -silent | convert xwd:- -format '%[fx:int(255*p{30,30}.r)],%[fx:int(255*p{30,30}.g)],%[fx:int(255*p{30,30}.b)]' info:-",
-                                  shell=True, env=environment, capture_output=True, text=True)
-            if shot.stdout == colour:
-                return
-            time.sleep(0.5)
-        self.fail(f"the corner is {shot.stdout}, not {colour}: {shot.stderr}")
+
+def corner(environment):
+    """The colour near the corner of a screen, inside a window that a missing window manager has not moved there."""
+    picked = ",".join(f"%[fx:int(255*p{{30,30}}.{part})]" for part in "rgb")
+    shot = subprocess.run(f"xwd -root -silent | convert xwd:- -format '{picked}' info:-", shell=True, env=environment,
+                          capture_output=True, text=True)
+    return shot.stdout
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
-        PROGRAMS = Path(sys.argv.pop(1)).resolve()
     unittest.main()

@@ -71,11 +71,11 @@ pub(crate) const fn text(subject: Subject, window: bool) -> NotificationText {
     let (summary, body) = match (subject, window) {
         (Subject::NewExposures, true) => (
             "Contact tracing has something for you",
-            "Open it where only you see the screen.",
+            "Open it when nobody looks over your shoulder.",
         ),
         (Subject::NewExposures, false) => (
             "Contact tracing has something for you",
-            "Where only you see the screen, type in a terminal: tcnctl status",
+            "When nobody looks over your shoulder, type in a terminal: tcnctl status",
         ),
         (Subject::Stopped, true) => ("Contact tracing has stopped", "Open it to see what to do."),
         (Subject::Stopped, false) => (

@@ -201,14 +201,7 @@ impl<'a> Indicator<'a> {
             Event::Done(Outcome::Done) => {}
             Event::Done(Outcome::Paused(cookie)) => self.own_pauses.add(cookie),
             Event::Done(Outcome::Failed(why)) => self.notifier.show_error(&why).await,
-            Event::Answered(id, key) => {
-                let subject = self.notifier.subject(id);
-                match (subject, key.as_str()) {
-                    (Some(subject), LATER) => self.reminder.later(subject, clock::now()),
-                    (Some(_), DEFAULT) => self.begin(Action::Open),
-                    _ => {}
-                }
-            }
+            Event::Answered(id, key) => self.answered(id, &key).await,
             Event::Closed(id) => {
                 if let Some(subject) = self.notifier.gone(id) {
                     self.reminder.closed(subject);
@@ -223,6 +216,23 @@ impl<'a> Indicator<'a> {
         }
         self.look().await?;
         Ok(Next::GoOn)
+    }
+
+    /// A person answered a notification. Not every server closes it then: dunst does so after
+    /// a click alone.
+    async fn answered(&mut self, id: u32, key: &str) {
+        let Some(subject) = self.notifier.subject(id) else {
+            return;
+        };
+        match key {
+            LATER => self.reminder.later(subject, clock::now()),
+            DEFAULT => {
+                self.reminder.closed(subject);
+                self.begin(Action::Open);
+            }
+            _ => return,
+        }
+        self.notifier.close(subject).await;
     }
 
     /// Reads the state of tcnd, and shows it.

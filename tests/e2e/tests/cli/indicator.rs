@@ -276,7 +276,7 @@ impl Menu<'_> {
 const NEWS: &str = "Contact tracing has something for you";
 
 fn news(replaces: u32) -> Asked {
-    let body = "Where only you see the screen, type in a terminal: tcnctl status";
+    let body = "When nobody looks over your shoulder, type in a terminal: tcnctl status";
     let actions = vec!["later".to_owned(), "Tomorrow".to_owned()];
     Asked::Notified(replaces, NEWS.to_owned(), body.to_owned(), actions)
 }
@@ -378,14 +378,28 @@ async fn a_click_on_the_notification_opens_the_window() {
     session.start_window().await;
     session.start(&it);
     it.driver.unseen.send_replace(1);
-    let body = "Open it where only you see the screen.";
+    let body = "Open it when nobody looks over your shoulder.";
     let actions = ["default", "Open", "later", "Tomorrow"].map(str::to_owned);
     let (summary, body) = (NEWS.to_owned(), body.to_owned());
     let notified = Asked::Notified(0, summary, body, actions.to_vec());
     assert_eq!(session.asked().await, notified);
     session.answer(7, "default").await;
     session.answer(1, "default").await;
-    assert_eq!(session.asked().await, Asked::Activated, "7 is not of ours");
+    let asked = [session.asked().await, session.asked().await];
+    assert!(asked.contains(&Asked::Activated), "7 is not of ours");
+    assert!(asked.contains(&Asked::Closed(1)), "the server need not");
+}
+
+#[tokio::test]
+async fn tomorrow_closes_the_notification_though_the_server_does_not() {
+    let it = well().await;
+    let mut session = Session::new().await;
+    session.start_notifications().await;
+    session.start(&it);
+    it.driver.unseen.send_replace(1);
+    assert_eq!(session.asked().await, news(0));
+    session.answer(1, "later").await;
+    assert_eq!(session.asked().await, Asked::Closed(1));
 }
 
 #[tokio::test]
