@@ -53,12 +53,13 @@ class ScreenTest(unittest.TestCase):
         return f":{display.stdout.readline().strip()}"
 
     def tcnd(self, bus, folder, settings="", radio="fake"):
-        """Start tcnd with these settings, and wait until it is at work."""
+        """Start tcnd with these settings, and wait until it is at work; its process."""
         folder.mkdir()
         config = folder / "tcnd.toml"
         config.write_text(f"enabled = true\n{settings}")
-        self.start(PROGRAMS / "tcnd", "--radio", radio, "--bus", bus, "--state-dir", folder / "state", "--config", config)
+        tcnd = self.start(PROGRAMS / "tcnd", "--radio", radio, "--bus", bus, "--state-dir", folder / "state", "--config", config)
         self.until_watched(bus, '"state":"running"')
+        return tcnd
 
     def until_watched(self, bus, words):
         """Wait until tcnctl watch prints a line with these words."""
