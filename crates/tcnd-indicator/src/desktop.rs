@@ -77,10 +77,13 @@ pub(crate) const fn text(subject: Subject, window: bool) -> NotificationText {
             "Contact tracing has something for you",
             "When nobody looks over your shoulder, type in a terminal: tcnctl status",
         ),
-        (Subject::Stopped, true) => ("Contact tracing has stopped", "Open it to see what to do."),
+        (Subject::Stopped, true) => (
+            "Contact tracing has stopped",
+            "It needs your attention. Open it to see what to do.",
+        ),
         (Subject::Stopped, false) => (
             "Contact tracing has stopped",
-            "To see what to do, type in a terminal: tcnctl status",
+            "It needs your attention. To see what to do, type in a terminal: tcnctl status",
         ),
     };
     let actions: &[&str] = match (subject, window) {
