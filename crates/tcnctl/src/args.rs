@@ -104,7 +104,7 @@ pub(crate) enum DaemonCommand {
         #[command(subcommand)]
         command: Option<ContactsCommand>,
     },
-    /// Show when you were near a person who made a report
+    /// Show when this computer was near a person who made a report
     Exposures {
         /// Include dismissed ones
         #[arg(long)]

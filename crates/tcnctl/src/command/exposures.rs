@@ -1,4 +1,4 @@
-//! `tcnctl exposures`: when the user was near a person who made a report, the evidence
+//! `tcnctl exposures`: when this computer was near a person who made a report, the evidence
 //! for it, and how complete the list is. An empty list may mean that no source was
 //! checked.
 

@@ -96,7 +96,7 @@ Check whether all reports of a file are valid, for scripts:
 tcnctl report inspect --json report.tcn
 
 tcnctl-exposures
-Show when you were near a person who made a report:
+Show when this computer was near a person who made a report:
 tcnctl exposures
 
 tcnctl-exposures-show

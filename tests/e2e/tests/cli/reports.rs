@@ -50,6 +50,8 @@ async fn a_report_is_shown_before_it_is_made() {
             "discloses 6 numbers in 2 signed reports: every number that was on the air",
             "It names 8 numbers, of which 2 were never on the air and never will be.",
             "from 1970-01-01 00:16 to 1970-01-01 00:50",
+            "It concerns everyone who used this computer in that time",
+            "can learn that this computer was there",
             "the report warns no one of",
             "already cover 1 more key",
             "Its memo says: dry cough, reported ",
@@ -344,7 +346,7 @@ async fn a_check_says_what_is_new_and_what_could_not_be_reached() {
     assert_eq!(
         said,
         "12 new reports.\n\
-         You were near a person who made a report. See: tcnctl exposures\n\
+         This computer was near a person who made a report. See: tcnctl exposures\n\
          Server two could not be checked (unreachable); tcnd-sync tries again.\n"
     );
 }

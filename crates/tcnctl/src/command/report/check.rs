@@ -36,7 +36,7 @@ fn text(checked: &CheckReply) -> String {
     text.push_str(match (checked.reports, checked.new_exposures) {
         (0, 0) => "",
         (_, 0) => " No match: none of them names a contact of yours.",
-        _ => "\nYou were near a person who made a report. See: tcnctl exposures",
+        _ => "\nThis computer was near a person who made a report. See: tcnctl exposures",
     });
     for (label, problem) in &checked.failed {
         let _ = write!(

@@ -53,9 +53,10 @@ pub(crate) fn text(disclosure: &Disclosure) -> String {
         }
     );
     text.push_str(
-        "  Everyone who heard one of these numbers can learn that you were there, and can be\n  \
-         warned. Everyone who has the report can tell that the numbers of one signed report\n  \
-         belong to one person; everyone who has the whole file, that all of them do.\n  \
+        "  It concerns everyone who used this computer in that time, not you alone.\n  \
+         Everyone who heard one of these numbers can learn that this computer was there, and\n  \
+         can be warned. Everyone who has the report can tell that the numbers of one signed\n  \
+         report belong together; everyone who has the whole file, that all of them do.\n  \
          Numbers that are broadcast after the report is made cannot be computed from it.\n",
     );
     if disclosure.reported > 0 {

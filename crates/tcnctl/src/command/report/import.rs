@@ -178,9 +178,9 @@ impl ImportDocument {
                 "Nothing new; {known} of them are already known to name contacts of yours. See: tcnctl exposures"
             ),
             (0, ..) => "A known exposure has changed. See: tcnctl exposures".to_owned(),
-            (1, ..) => "You were near a person who made a report. See: tcnctl exposures".to_owned(),
+            (1, ..) => "This computer was near a person who made a report. See: tcnctl exposures".to_owned(),
             (n, ..) => {
-                format!("You were near people who made reports, {n} times. See: tcnctl exposures")
+                format!("This computer was near people who made reports, {n} times. See: tcnctl exposures")
             }
         })
     }
