@@ -8,8 +8,9 @@ use tcnd_client::BusChoice;
 /// Writes the page that the screen of a kiosk shows about tcnd, the contact tracing service
 /// of this computer.
 ///
-/// Exit status: 0 the page is written; 1 failure; 2 wrong usage or settings; 3 the bus cannot
-/// be reached, and the page says that tcnd is not running.
+/// Whatever is missing, the page is written if it can be, and says what is not known. Exit
+/// status: 0 nothing is missing; 1 failure; 2 wrong usage or settings; 3 the bus cannot be
+/// reached.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(name = "tcnd-kiosk", version, max_term_width = 80)]
 pub struct KioskArgs {

@@ -24,14 +24,13 @@ pub use self::args::KioskArgs;
 /// Writes the page once.
 #[must_use]
 pub fn main(args: &KioskArgs) -> ExitCode {
-    match program::run(args) {
-        Ok(said) => {
-            let _ = io::stdout().write_all(said.as_bytes());
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error}");
-            error.exit_code()
-        }
-    }
+    let (said, error) = match program::run(args) {
+        Ok((said, missing)) => (said, missing),
+        Err(error) => (String::new(), Some(error)),
+    };
+    let _ = io::stdout().write_all(said.as_bytes());
+    error.map_or(ExitCode::SUCCESS, |error| {
+        let _ = writeln!(io::stderr(), "error: {error}");
+        error.exit_code()
+    })
 }

@@ -4,7 +4,6 @@
 //! tcnd was looked at. The browser reads the file again every 30 seconds.
 
 use askama::Template;
-use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 use qrcode::{Color, QrCode};
 
@@ -32,16 +31,17 @@ pub(crate) struct Page {
 
 impl Page {
     pub(crate) fn new(tcnd: &Tcnd, settings: &PageSettings, now: &ZonedDateTime) -> Self {
+        let (heading, sentences) = claims(tcnd);
         let running = match tcnd {
             Tcnd::Running(tcnd) => Some(tcnd),
-            Tcnd::NotRunning | Tcnd::Silent => None,
+            Tcnd::NotRunning | Tcnd::Silent | Tcnd::Unreachable => None,
         };
-        let at_work = running.filter(|tcnd| tcnd.is_at_work());
+        let hears = running.filter(|tcnd| Work::of(tcnd).hears);
         Self {
-            heading: at_work.map_or("Contact tracing is not at work here", heading),
-            sentences: at_work.map_or_else(not_at_work, sentences),
-            near: at_work.map(|tcnd| near(tcnd.presence.as_deref())),
-            state: running.map_or_else(|| absent(tcnd).to_owned(), |it| state(it, now.time_zone())),
+            heading,
+            sentences,
+            near: hears.map(|tcnd| near(tcnd.presence.as_deref())),
+            state: running.map_or_else(|| absent(tcnd).to_owned(), |tcnd| state(tcnd, now)),
             simulated: running.is_some_and(|tcnd| tcnd.simulated),
             looked_at: now.strftime("%H:%M, %-d %B").to_string(),
             questions: settings.questions.0.clone(),
@@ -59,47 +59,89 @@ impl Page {
     }
 }
 
-impl TcndState {
-    /// Whether tcnd does at least some of what its mode says.
-    fn is_at_work(&self) -> bool {
-        matches!(self.state.as_str(), "running" | "degraded")
+/// What tcnd does now, whatever its mode promises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Work {
+    /// It broadcasts a number of this machine.
+    broadcasts: bool,
+    /// It passes the numbers of others on.
+    passes_on: bool,
+    hears: bool,
+}
+
+impl Work {
+    fn of(tcnd: &TcndState) -> Self {
+        if !matches!(tcnd.state.as_str(), "running" | "degraded") {
+            return Self::default();
+        }
+        // Each keeps tcnd from taking numbers, or from carrying them.
+        let hindrances = ["address-held", "bridge-unavailable", "connect-failed"];
+        let hindered = tcnd
+            .problems
+            .iter()
+            .any(|it| hindrances.contains(&it.as_str()));
+        let mode = tcnd.mode.as_str();
+        Self {
+            broadcasts: tcnd.advertising && matches!(mode, "broadcast" | "full"),
+            passes_on: tcnd.advertising && !hindered && matches!(mode, "full" | "relay"),
+            hears: tcnd.scanning,
+        }
     }
 }
 
-/// What a tcnd at work does, by its mode.
-fn heading(tcnd: &TcndState) -> &'static str {
-    match tcnd.mode.as_str() {
-        "relay" => "This place passes contact numbers on",
-        "full" => "This place takes part in contact tracing, and passes numbers on",
-        "broadcast" => "This place takes part in contact tracing",
-        "listen" => "This place listens for contact numbers",
-        _ => "Contact tracing is at work here",
-    }
-}
-
-/// What a tcnd at work does, in sentences.
-fn sentences(tcnd: &TcndState) -> Vec<String> {
-    let passes_on = "Phones that cannot hear each other hear of each other here.";
-    let anonymous = "This computer has no number of its own, and knows no names.";
-    let own = format!(
-        "This computer broadcasts a random number of its own, which changes after {} at the \
-         latest, and knows no names.",
-        duration(tcnd.rotation_interval),
-    );
-    let mut sentences = match tcnd.mode.as_str() {
-        "relay" => vec![passes_on.to_owned(), anonymous.to_owned()],
-        "full" => vec![passes_on.to_owned(), own],
-        "broadcast" => vec![own],
-        "listen" => vec![anonymous.to_owned()],
-        _ => Vec::new(),
+/// The heading and the sentences below it.
+fn claims(tcnd: &Tcnd) -> (&'static str, Vec<String>) {
+    let off = "Contact tracing is not at work here";
+    let hears_nothing = "This computer hears no numbers now, and passes none on.";
+    let tcnd = match tcnd {
+        Tcnd::Running(tcnd) => tcnd,
+        Tcnd::NotRunning => return (off, vec![hears_nothing.to_owned()]),
+        // What was on the air may still be there.
+        Tcnd::Silent | Tcnd::Unreachable => {
+            let unknown = "Whether contact tracing is at work here is not known";
+            return (unknown, Vec::new());
+        }
     };
-    let kept = duration(tcnd.retention);
-    sentences.push(format!("It keeps the numbers that it hears for {kept}."));
-    sentences
+    let work = Work::of(tcnd);
+    let heading = match work {
+        Work {
+            broadcasts: true,
+            passes_on: true,
+            ..
+        } => "This place takes part in contact tracing, and passes numbers on",
+        Work {
+            broadcasts: true, ..
+        } => "This place takes part in contact tracing",
+        Work {
+            passes_on: true, ..
+        } => "This place passes contact numbers on",
+        Work { hears: true, .. } => "This place listens for contact numbers",
+        Work { hears: false, .. } => return (off, vec![hears_nothing.to_owned()]),
+    };
+    (heading, sentences(work, tcnd))
 }
 
-fn not_at_work() -> Vec<String> {
-    vec!["This computer hears no numbers now, and passes none on.".to_owned()]
+/// What a tcnd at work does.
+fn sentences(work: Work, tcnd: &TcndState) -> Vec<String> {
+    let mut sentences = Vec::new();
+    if work.passes_on {
+        sentences.push("Phones that cannot hear each other hear of each other here.".to_owned());
+    }
+    if work.broadcasts {
+        sentences.push(format!(
+            "This computer broadcasts a random number of its own, which changes after {} at the \
+             latest, and knows no names.",
+            duration(tcnd.rotation_interval),
+        ));
+    } else if matches!(tcnd.mode.as_str(), "relay" | "listen") {
+        let anonymous = "This computer has no number of its own, and knows no names.";
+        sentences.push(anonymous.to_owned());
+    }
+    if work.hears || work.passes_on {
+        let kept = duration(tcnd.retention);
+        sentences.push(format!("It keeps the numbers that it hears for {kept}."));
+    }
+    sentences
 }
 
 /// A word, since an exact number would tell when somebody is alone.
@@ -116,15 +158,16 @@ fn near(presence: Option<&str>) -> &'static str {
 fn absent(tcnd: &Tcnd) -> &'static str {
     match tcnd {
         Tcnd::Silent => "does not answer",
+        Tcnd::Unreachable => "not known",
         Tcnd::NotRunning | Tcnd::Running(_) => "not running",
     }
 }
 
-fn state(tcnd: &TcndState, zone: &TimeZone) -> String {
+fn state(tcnd: &TcndState, now: &ZonedDateTime) -> String {
     match tcnd.state.as_str() {
         "running" => "working".to_owned(),
         "degraded" => "not all of it works".to_owned(),
-        "paused" => paused(tcnd.paused_until, zone),
+        "paused" => paused(tcnd.paused_until, now),
         "idle" if !tcnd.enabled => "off".to_owned(),
         "idle" => "not working".to_owned(),
         _ => "starting".to_owned(),
@@ -133,15 +176,18 @@ fn state(tcnd: &TcndState, zone: &TimeZone) -> String {
 
 /// A pause with its end in local time. The greatest time, which no calendar has, means that
 /// only `Resume` ends it.
-fn paused(until: u64, zone: &TimeZone) -> String {
+fn paused(until: u64, now: &ZonedDateTime) -> String {
     let end = i64::try_from(until).ok();
-    match end.and_then(|end| Timestamp::from_second(end).ok()) {
-        Some(end) => {
-            let end = end.to_zoned_datetime(zone.clone());
-            format!("paused until {}", end.strftime("%H:%M"))
-        }
-        None => "paused".to_owned(),
-    }
+    let Some(end) = end.and_then(|end| Timestamp::from_second(end).ok()) else {
+        return "paused".to_owned();
+    };
+    let end = end.to_zoned_datetime(now.time_zone().clone());
+    let format = if end.date() == now.date() {
+        "paused until %H:%M"
+    } else {
+        "paused until %-d %B"
+    };
+    end.strftime(format).to_string()
 }
 
 /// Seconds in the largest unit that leaves no rest.
@@ -191,6 +237,8 @@ impl QrPath {
 
 #[cfg(test)]
 mod tests {
+    use jiff::tz::TimeZone;
+
     use super::*;
     use crate::settings::{Address, Line};
 
@@ -208,6 +256,8 @@ mod tests {
         TcndState {
             state: state.to_owned(),
             enabled: true,
+            advertising: true,
+            scanning: true,
             mode: mode.to_owned(),
             retention: 14 * 86_400,
             rotation_interval: 900,
@@ -233,24 +283,10 @@ mod tests {
         between(page, &format!("<dt>{name}</dt><dd>"), "</dd>")
     }
 
-    const NEAR: &str = "Devices near, in the last 15 minutes";
+    const NEAR: &str = "Devices heard in the last 15 minutes";
 
     #[test]
-    fn each_state_is_named_and_only_a_tcnd_at_work_claims_what_its_mode_does() {
-        for state in STATES {
-            for mode in MODES {
-                let page = page(tcnd(state, mode));
-                let at_work = state == "running" || state == "degraded";
-                let heading = between(&page, "<h1>", "</h1>").unwrap();
-                let claims = heading != "Contact tracing is not at work here";
-                assert_eq!(claims, at_work, "{state}, {mode}: {heading}");
-                assert_eq!(value(&page, NEAR).is_some(), at_work, "{state}, {mode}");
-                let passes_on = page.contains("hear of each other here");
-                let carries = matches!(mode, "full" | "relay");
-                assert_eq!(passes_on, at_work && carries, "{state}, {mode}");
-                assert_eq!(value(&page, "Looked at"), Some("21:31, 28 November"));
-            }
-        }
+    fn each_state_is_named() {
         let told = |tcnd| value(&page(tcnd), "State").unwrap().to_owned();
         assert_eq!(told(tcnd("running", "full")), "working");
         assert_eq!(told(tcnd("degraded", "full")), "not all of it works");
@@ -261,18 +297,73 @@ mod tests {
             ..tcnd("idle", "full")
         };
         assert_eq!(told(off), "off");
+        let page = page(tcnd("running", "full"));
+        assert_eq!(value(&page, "Looked at"), Some("21:31, 28 November"));
+    }
+
+    /// In every state and mode, whatever works and whatever hinders it.
+    #[test]
+    fn the_page_claims_what_tcnd_does_and_no_more() {
+        let problems = [
+            "",
+            "address-held",
+            "bridge-unavailable",
+            "connect-failed",
+            "crowded",
+        ];
+        for state in STATES {
+            for mode in MODES {
+                for problem in problems {
+                    for (advertising, scanning) in
+                        [(false, false), (false, true), (true, false), (true, true)]
+                    {
+                        let page = page(TcndState {
+                            advertising,
+                            scanning,
+                            problems: vec![problem.to_owned()],
+                            ..tcnd(state, mode)
+                        });
+                        let at_work = matches!(state, "running" | "degraded");
+                        let on_air = at_work && advertising;
+                        let own = on_air && matches!(mode, "broadcast" | "full");
+                        let free = matches!(problem, "" | "crowded");
+                        let carries = on_air && free && matches!(mode, "full" | "relay");
+                        let hears = at_work && scanning;
+                        let what = format!("{state} {mode} {problem} {advertising} {scanning}");
+                        let says = |words| page.contains(words);
+                        assert_eq!(says("broadcasts a random number"), own, "{what}");
+                        assert_eq!(says("hear of each other here"), carries, "{what}");
+                        assert_eq!(says("passes numbers on"), own && carries, "{what}");
+                        assert_eq!(says("passes contact numbers on"), carries && !own, "{what}");
+                        assert_eq!(says("It keeps the numbers"), hears || carries, "{what}");
+                        assert_eq!(value(&page, NEAR).is_some(), hears, "{what}");
+                        let idle = !own && !carries && !hears;
+                        assert_eq!(says("is not at work here"), idle, "{what}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]
-    fn a_tcnd_that_tells_nothing_is_named_too() {
-        for (tcnd, state) in [
-            (Tcnd::NotRunning, "not running"),
-            (Tcnd::Silent, "does not answer"),
+    fn what_is_not_known_is_not_claimed() {
+        for (tcnd, state, heading) in [
+            (
+                Tcnd::NotRunning,
+                "not running",
+                "Contact tracing is not at work here",
+            ),
+            (Tcnd::Silent, "does not answer", "is not known"),
+            (Tcnd::Unreachable, "not known", "is not known"),
         ] {
             let page = html(&tcnd, &PageSettings::default());
             assert_eq!(value(&page, "State"), Some(state));
             assert_eq!(value(&page, NEAR), None);
-            assert!(page.contains("not at work here"));
+            assert!(between(&page, "<h1>", "</h1>").unwrap().contains(heading));
+            assert_eq!(
+                page.contains("hears no numbers now"),
+                tcnd == Tcnd::NotRunning
+            );
         }
     }
 
@@ -286,6 +377,7 @@ mod tests {
             value(&page(paused), "State").unwrap().to_owned()
         };
         assert_eq!(until(1_795_897_860 + 3600), "paused until 22:31");
+        assert_eq!(until(1_795_897_860 + 3 * 86_400), "paused until 1 December");
         assert_eq!(until(u64::MAX), "paused");
     }
 

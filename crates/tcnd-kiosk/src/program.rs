@@ -46,13 +46,19 @@ impl KioskError {
     }
 }
 
-/// Writes the page, and returns what goes to the standard output. Whatever tcnd does not
-/// tell is an error only after the page is written, since the page says it.
-pub(crate) fn run(args: &KioskArgs) -> Result<String, KioskError> {
-    let settings = PageSettings::load(&args.config)?;
+/// Writes the page. Returns what goes to the standard output, and what is missing in the page:
+/// the page says that too.
+pub(crate) fn run(args: &KioskArgs) -> Result<(String, Option<KioskError>), KioskError> {
+    let loaded = PageSettings::load(&args.config);
     if args.check_config {
-        return Ok(valid(&PageSettings::files(&args.config)) + "\n");
+        loaded?;
+        return Ok((valid(&PageSettings::files(&args.config)) + "\n", None));
     }
+    // With settings that are not valid the page has the defaults: it is better than none.
+    let (settings, wrong) = match loaded {
+        Ok(settings) => (settings, None),
+        Err(error) => (PageSettings::default(), Some(error.into())),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_all().build()?;
     let (tcnd, missing) = runtime.block_on(state::read(&args.bus));
@@ -66,10 +72,7 @@ pub(crate) fn run(args: &KioskArgs) -> Result<String, KioskError> {
         }
         None => page,
     };
-    match missing {
-        Some(missing) => Err(missing.into()),
-        None => Ok(said),
-    }
+    Ok((said, wrong.or(missing.map(KioskError::from))))
 }
 
 /// Replaces a file whole, so that a browser never reads half of it. Everyone may read it.

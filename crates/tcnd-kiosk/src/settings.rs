@@ -39,7 +39,7 @@ impl TryFrom<String> for Line {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         if is_line(&text) && text.len() <= MAX_TEXT {
-            return Ok(Self(text));
+            return Ok(Self(text.trim().to_owned()));
         }
         Err("expected text of one line, at most 160 bytes, without invisible characters")
     }
@@ -60,12 +60,17 @@ impl TryFrom<String> for Address {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        match Url::parse(&text) {
-            Ok(url) if matches!(url.scheme(), "https" | "http") && text.len() <= MAX_ADDRESS => {
-                Ok(Self(url.into()))
-            }
-            _ => Err("expected an address such as \"https://example.org\", at most 80 bytes"),
-        }
+        let shown = |url: &Url| {
+            let is_web = matches!(url.scheme(), "https" | "http");
+            let is_secret = !url.username().is_empty() || url.password().is_some();
+            // Encoded, since letters such as ä take six bytes then.
+            is_web && !is_secret && url.as_str().len() <= MAX_ADDRESS
+        };
+        let url = Url::parse(&text).ok().filter(shown);
+        url.map(|url| Self(url.into())).ok_or(
+            "expected an address such as \"https://example.org\", without a password, of at most \
+             80 bytes",
+        )
     }
 }
 
@@ -116,6 +121,11 @@ mod tests {
     }
 
     #[test]
+    fn blanks_are_no_question() {
+        assert_eq!(load("questions = \"  \"").unwrap(), PageSettings::default());
+    }
+
+    #[test]
     fn each_fault_is_named_by_line_and_cure() {
         for (text, line, cure) in [
             ("\nquestion = \"x\"", 2, "questions"),
@@ -129,11 +139,18 @@ mod tests {
                 "https://example.org",
             ),
             ("explanation = \"javascript:1\"", 1, "https://example.org"),
+            (
+                "explanation = \"https://a:b@c.org\"",
+                1,
+                "without a password",
+            ),
         ] {
             let error = load(text).unwrap_err();
             assert!(error.contains(&format!("kiosk.toml:{line}:")), "{error}");
             assert!(error.contains(cure), "{text}: {error}");
         }
+        let encoded = format!("explanation = \"https://example.org/{}\"", "ä".repeat(20));
+        assert!(load(&encoded).unwrap_err().contains("80 bytes"));
         let long = format!("explanation = \"https://example.org/{}\"", "x".repeat(80));
         assert!(load(&long).unwrap_err().contains("80 bytes"));
         let long = format!("questions = \"{}\"", "x".repeat(161));

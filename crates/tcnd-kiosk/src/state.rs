@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tcnd_client::failure::{is_absence, reply};
-use tcnd_client::proxy::ContactsProxy;
+use tcnd_client::non_interactive::NonInteractiveContactsProxy;
 use tcnd_client::watch::{self, Snapshot};
 use tcnd_client::{BusChoice, Unreachable, connect};
 use thiserror::Error;
 use tokio::time::timeout;
 use zbus::Connection;
+use zbus::names::BusName;
 use zbus::proxy::CacheProperties;
 
 /// How long tcnd may take to tell its state.
@@ -22,6 +23,8 @@ pub(crate) enum Tcnd {
     NotRunning,
     /// It runs, and does not answer.
     Silent,
+    /// The bus cannot be asked.
+    Unreachable,
     Running(TcndState),
 }
 
@@ -33,6 +36,12 @@ pub(crate) struct TcndState {
     pub(crate) enabled: bool,
     /// `Manager.Mode`, a token.
     pub(crate) mode: String,
+    /// Something is on the air.
+    pub(crate) advertising: bool,
+    /// It listens.
+    pub(crate) scanning: bool,
+    /// Tokens.
+    pub(crate) problems: Vec<String>,
     pub(crate) simulated: bool,
     /// In seconds since 1970; 0 if not paused, the greatest if only `Resume` ends it.
     pub(crate) paused_until: u64,
@@ -51,50 +60,73 @@ pub(crate) enum StateError {
     Unreachable(#[from] Unreachable),
     #[error("the answers of tcnd are not valid: {0}")]
     Invalid(zbus::Error),
-    #[error("tcnd does not answer within {} seconds; see: systemctl status tcnd", ANSWER.as_secs())]
+    #[error(
+        "tcnd or the bus does not answer within {} seconds; see: systemctl status tcnd",
+        ANSWER.as_secs()
+    )]
     Silent,
     #[error(
         "tcnd does not tell this user how many devices are near: {0}; \
          run as user tcnd-kiosk, for which 50-tcnd-kiosk-page.rules allows it"
     )]
     NoPresence(zbus::Error),
+    #[error(
+        "tcnd does not tell within {} seconds how many devices are near; see: systemctl status polkit",
+        ANSWER.as_secs()
+    )]
+    SilentPresence,
 }
 
 /// Asks tcnd, and never starts it. There is always a state to show; the error tells what is
 /// missing in it.
 pub(crate) async fn read(bus: &BusChoice) -> (Tcnd, Option<StateError>) {
-    let connection = match connect(bus).await {
-        Ok(connection) => connection,
-        Err(error) => return (Tcnd::NotRunning, Some(error.into())),
-    };
-    match timeout(ANSWER, ask(&connection)).await {
+    match timeout(ANSWER, ask(bus)).await {
         Err(_) => (Tcnd::Silent, Some(StateError::Silent)),
-        Ok(Ok((state, refused))) => (Tcnd::Running(state), refused.map(StateError::NoPresence)),
-        Ok(Err(error)) if reply(&error).is_some_and(|(name, _)| is_absence(&name)) => {
-            (Tcnd::NotRunning, None)
+        Ok(Err((tcnd, error))) => (tcnd, error),
+        Ok(Ok((connection, tcnd, mut state))) => {
+            // polkit may be slow. The state is known all the same.
+            let error = match timeout(ANSWER, presence(&connection, tcnd)).await {
+                Ok(Ok(presence)) => {
+                    state.presence = Some(presence);
+                    None
+                }
+                Ok(Err(error)) => Some(StateError::NoPresence(error)),
+                Err(_) => Some(StateError::SilentPresence),
+            };
+            (Tcnd::Running(state), error)
         }
-        Ok(Err(error)) => (Tcnd::Silent, Some(StateError::Invalid(error))),
     }
 }
 
-/// The state, and why the presence is missing in it.
-async fn ask(connection: &Connection) -> zbus::Result<(TcndState, Option<zbus::Error>)> {
-    let tcnd = watch::owner(connection).await?;
-    let snapshot = Snapshot::read(connection, tcnd.clone()).await?;
-    let contacts = ContactsProxy::builder(connection)
+/// The public state of a running tcnd, and the way to it; else what there is to show.
+async fn ask(
+    bus: &BusChoice,
+) -> Result<(Connection, BusName<'static>, TcndState), (Tcnd, Option<StateError>)> {
+    let unreachable = |error: Unreachable| (Tcnd::Unreachable, Some(error.into()));
+    let connection = connect(bus).await.map_err(unreachable)?;
+    let asking = async {
+        let tcnd = watch::owner(&connection).await?;
+        let snapshot = Snapshot::read(&connection, tcnd.clone()).await?;
+        Ok((tcnd, TcndState::of(snapshot)))
+    };
+    let asked: zbus::Result<_> = asking.await;
+    match asked {
+        Ok((tcnd, state)) => Ok((connection, tcnd, state)),
+        Err(error) if reply(&error).is_some_and(|(name, _)| is_absence(&name)) => {
+            Err((Tcnd::NotRunning, None))
+        }
+        Err(error) => Err((Tcnd::Silent, Some(StateError::Invalid(error)))),
+    }
+}
+
+/// In a word, how many devices were heard.
+async fn presence(connection: &Connection, tcnd: BusName<'static>) -> zbus::Result<String> {
+    let contacts = NonInteractiveContactsProxy::builder(connection)
         .destination(tcnd)
         .cache_properties(CacheProperties::No)
         .build()
         .await?;
-    let mut state = TcndState::of(snapshot);
-    let refused = match contacts.get_presence(HashMap::new()).await {
-        Ok(presence) => {
-            state.presence = Some(presence);
-            None
-        }
-        Err(error) => Some(error),
-    };
-    Ok((state, refused))
+    contacts.get_presence(HashMap::new()).await
 }
 
 impl TcndState {
@@ -104,6 +136,9 @@ impl TcndState {
             state: snapshot.take("State").unwrap_or_default(),
             enabled: snapshot.take("Enabled").unwrap_or_default(),
             mode: snapshot.take("Mode").unwrap_or_default(),
+            advertising: snapshot.take("Advertising").unwrap_or_default(),
+            scanning: snapshot.take("Scanning").unwrap_or_default(),
+            problems: snapshot.take("Problems").unwrap_or_default(),
             simulated: snapshot.take("Simulated").unwrap_or_default(),
             paused_until: snapshot.take("PausedUntil").unwrap_or_default(),
             retention: snapshot.take("Retention").unwrap_or_default(),

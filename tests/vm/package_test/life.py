@@ -69,7 +69,7 @@ def page(test):
     """The page of a kiosk: by its timer's service, for everyone to read, with a phone near; it starts no tcnd."""
     service, file = "tcnd-kiosk.service", "/run/tcnd-kiosk/index.html"
     said = written_page(service, file)
-    if said["State"] != "working" or said["Devices near, in the last 15 minutes"] != "a few":
+    if said["State"] != "working" or said["Devices heard in the last 15 minutes"] != "a few":
         raise Failed(f"the page says {said}")
     status = os.stat(file)
     if (pwd.getpwuid(status.st_uid).pw_name, status.st_mode & 0o777) != ("tcnd-kiosk", 0o644):

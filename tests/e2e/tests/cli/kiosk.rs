@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -10,7 +11,7 @@ use tcnd::daemon::State;
 use crate::mock_tcnd::{MockTcnd, busy, run};
 use crate::{Fixture, assert_contains, text};
 
-const NEAR: &str = "Devices near, in the last 15 minutes";
+const NEAR: &str = "Devices heard in the last 15 minutes";
 
 /// tcnd-kiosk at noon in UTC, with this bus and this page.
 fn kiosk(address: &str, page: &Path) -> Command {
@@ -92,14 +93,15 @@ fn it_never_starts_tcnd() {
 }
 
 #[test]
-fn without_a_bus_the_page_says_so_and_with_wrong_settings_it_stays() {
+fn without_a_bus_or_with_wrong_settings_there_is_a_page_too() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("index.html");
     let nowhere = format!("unix:path={}", folder.path().join("none").display());
     let written = kiosk(&nowhere, &file).output().unwrap();
     assert_eq!(code(&written), Some(3), "{written:?}");
     let page = fs::read_to_string(&file).unwrap();
-    assert_eq!(value(&page, "State"), Some("not running"));
+    assert_eq!(value(&page, "State"), Some("not known"));
+    fs::remove_file(&file).unwrap();
 
     let settings = folder.path().join("kiosk.toml");
     fs::write(&settings, "question = \"x\"").unwrap();
@@ -107,7 +109,23 @@ fn without_a_bus_the_page_says_so_and_with_wrong_settings_it_stays() {
     let wrong = wrong.arg("--config").arg(&settings).output().unwrap();
     assert_eq!(code(&wrong), Some(2));
     assert_contains(&text(&wrong.stderr), "kiosk.toml:1:");
-    assert_eq!(fs::read_to_string(&file).unwrap(), page);
+    let page = fs::read_to_string(&file).unwrap();
+    assert_eq!(value(&page, "State"), Some("not known"));
+}
+
+/// A bus that takes the connection and says nothing does not keep the page from being written.
+#[test]
+fn a_bus_that_hangs_is_named_within_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("index.html");
+    let socket = folder.path().join("bus");
+    let _silent = UnixListener::bind(&socket).unwrap();
+    let address = format!("unix:path={}", socket.display());
+    let written = kiosk(&address, &file).output().unwrap();
+    assert_eq!(code(&written), Some(1), "{written:?}");
+    assert_contains(&text(&written.stderr), "does not answer");
+    let page = fs::read_to_string(&file).unwrap();
+    assert_eq!(value(&page, "State"), Some("does not answer"));
 }
 
 #[test]
@@ -143,6 +161,16 @@ fn by_hand_the_page_goes_to_the_standard_output_or_the_runtime_directory() {
         value(&text(&printed.stdout), "State"),
         Some("off"),
         "{printed:?}"
+    );
+    let nowhere = Command::new(e2e::program("tcnd-kiosk"))
+        .args(["--bus", "unix:path=/nonexistent"])
+        .env_remove("RUNTIME_DIRECTORY")
+        .output();
+    let page = text(&nowhere.unwrap().stdout);
+    assert_eq!(
+        value(&page, "State"),
+        Some("not known"),
+        "it is printed all the same"
     );
     assert!(kiosk(Some(folder.path())).stdout.is_empty());
     let page = fs::read_to_string(folder.path().join("index.html")).unwrap();
