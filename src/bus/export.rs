@@ -6,7 +6,6 @@
 //! first 64 bits of HMAC-SHA256 (RFC 2104) of the number, under a key that is made for
 //! the export and destroyed with it.
 
-use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -134,19 +133,10 @@ impl Pages {
     /// 32 hexadecimal digits of a number, or 16 of its mask.
     fn name(&self, number: &TemporaryContactNumber) -> String {
         match &self.mask {
-            Some(mask) => hexadecimal(&mask.of(number)),
-            None => hexadecimal(number.as_bytes()),
+            Some(mask) => base16ct::lower::encode_string(&mask.of(number)),
+            None => base16ct::lower::encode_string(number.as_bytes()),
         }
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// The masks of numbers in one export.
@@ -280,7 +270,7 @@ mod tests {
     #[test]
     fn a_mask_is_hmac_sha256_under_the_key_of_the_export() {
         let number = TemporaryContactNumber::from_bytes([0x19; 16]);
-        let mask = |key| hexadecimal(&Mask::with_key(&[key; 32]).of(&number));
+        let mask = |key| base16ct::lower::encode_string(&Mask::with_key(&[key; 32]).of(&number));
         assert_eq!(mask(0xc0), "095084c777cd22c0");
         assert_eq!(mask(0x01), "66c2f191111e66ab");
         assert_ne!(Mask::new().of(&number), Mask::new().of(&number));

@@ -55,7 +55,7 @@ const PLAN: [Room; 10] = [
         "bus",
         "daemon exposure radio store system_bus",
         "tcnd_logging tcnd_client tcn_exchange tcn_engine tcn_protocol printable async_trait \
-         zbus zbus_polkit tokio futures tracing serde serde_json thiserror rustix hmac sha2",
+         base16ct zbus zbus_polkit tokio futures tracing serde serde_json thiserror rustix hmac sha2",
     ),
     (
         "run",

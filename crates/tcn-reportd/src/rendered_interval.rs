@@ -149,8 +149,7 @@ impl RepresentationFile {
     }
 
     fn new(file: File, length: u64, hash: Sha256) -> Self {
-        let digest = hash.finalize();
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = base16ct::lower::encode_string(&hash.finalize());
         Self {
             file: Arc::new(file),
             length,

@@ -17,7 +17,7 @@ use crate::command::status::Status;
 use crate::error::CliError;
 use crate::memo::reading;
 use crate::output::CommandOutput;
-use crate::{hex, time};
+use crate::time;
 
 /// The document of `exposures --json`.
 #[derive(Debug, Serialize)]
@@ -245,7 +245,7 @@ impl ExposureDocument {
             published: reply.published,
             received: reply.received,
             memo_type: reply.memo_type,
-            memo: hex::encode(&reply.memo),
+            memo: base16ct::lower::encode_string(&reply.memo),
             memo_reading: memo.as_ref().and_then(reading),
             rule: RuleDocument {
                 name: reply.rule,

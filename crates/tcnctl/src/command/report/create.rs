@@ -19,7 +19,6 @@ use crate::args::CreateArgs;
 use crate::client::Client;
 use crate::confirm::{self, Confirmation};
 use crate::error::CliError;
-use crate::hex;
 use crate::memo::reading;
 use crate::output::{CommandOutput, counted};
 use crate::time;
@@ -116,7 +115,11 @@ fn consent_text(disclosure: &Disclosure, memo: &Memo) -> String {
     let mut text = disclosure::text(disclosure);
     let content = reading(memo).unwrap_or_else(|| match memo.data() {
         [] => format!("nothing (an empty memo of type {})", memo.kind().get()),
-        data => format!("{} (type {})", hex::encode(data), memo.kind().get()),
+        data => format!(
+            "{} (type {})",
+            base16ct::lower::encode_string(data),
+            memo.kind().get()
+        ),
     });
     let _ = writeln!(text, "  Its memo says: {content}.");
     for concern in memo.concerns(disclosure.parts as usize) {

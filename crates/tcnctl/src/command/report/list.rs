@@ -9,7 +9,6 @@ use tcnd_client::proxy::OwnReportInfo;
 use super::uploads;
 use crate::client::Client;
 use crate::error::CliError;
-use crate::hex;
 use crate::memo::reading;
 use crate::output::{CommandOutput, counted};
 use crate::time;
@@ -73,7 +72,9 @@ impl ListedReport {
             created: report.created,
             deleted: report.deleted,
             memo_type: report.memo_type,
-            memo: memo.as_ref().map(|memo| hex::encode(memo.data())),
+            memo: memo
+                .as_ref()
+                .map(|memo| base16ct::lower::encode_string(memo.data())),
             memo_reading: memo.as_ref().and_then(reading),
             note: report.note,
             parts: report.parts,

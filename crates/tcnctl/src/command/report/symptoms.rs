@@ -10,7 +10,6 @@ use tcn_protocol::{Memo, MemoType};
 
 use crate::args::MemoArgs;
 use crate::error::CliError;
-use crate::hex;
 use crate::time;
 
 /// The memo that the arguments ask for, on this day of the local calendar.
@@ -26,7 +25,7 @@ pub(crate) fn memo(args: &MemoArgs, today: Date) -> Result<Memo, CliError> {
         return Ok(SymptomMemo::new(day(today)?, since, symptoms).to_memo());
     };
     let digits = args.memo_hex.as_deref().unwrap_or_default();
-    let data = hex::decode(digits).ok_or_else(|| {
+    let data = base16ct::mixed::decode_vec(digits).map_err(|_| {
         CliError::Symptoms("--memo-hex takes pairs of hexadecimal digits".to_owned())
     })?;
     Memo::new(MemoType::new(kind), data).map_err(CliError::Memo)
