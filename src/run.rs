@@ -26,7 +26,7 @@ use crate::conditions;
 use crate::daemon::{self, Handle, Parts, Signal};
 #[cfg(feature = "bluez")]
 use crate::radio::bluez;
-use crate::radio::{Mode, Radio, fake};
+use crate::radio::{Radio, fake};
 use crate::store::{self, ExportDir, OpenError, Seal};
 
 pub use flags::{DaemonFlags, RadioChoice, UnknownRadio};
@@ -284,14 +284,10 @@ fn reread(files: Vec<PathBuf>) -> daemon::Reread {
 }
 
 fn radio(flags: &DaemonFlags, settings: &Settings) -> Result<Radio, RunError> {
-    let mode = match settings.mode {
-        tcnd_config::Mode::Broadcast => Mode::Broadcast,
-        tcnd_config::Mode::Full => Mode::Full,
-        tcnd_config::Mode::Relay => Mode::Relay,
-    };
+    let mode = settings.mode;
     let seed = || flags.radio_seed.unwrap_or_else(daemon::random_seed);
     Ok(match &flags.radio {
-        RadioChoice::Bluez => on_bluez(settings, mode)?,
+        RadioChoice::Bluez => on_bluez(settings)?,
         RadioChoice::Fake => fake::spawn(fake::Options {
             neighbours: 8,
             seed: seed(),
@@ -311,9 +307,9 @@ const ADVERT_MARGIN: std::time::Duration = std::time::Duration::from_secs(60);
     clippy::unnecessary_wraps,
     reason = "a build without BlueZ has no such radio"
 )]
-fn on_bluez(settings: &Settings, mode: Mode) -> Result<Radio, RunError> {
+fn on_bluez(settings: &Settings) -> Result<Radio, RunError> {
     Ok(bluez::spawn(bluez::Options {
-        mode,
+        mode: settings.mode,
         adapter: settings.adapter.map(|adapter| match adapter {
             tcnd_config::AdapterChoice::Address(address) => bluez::AdapterChoice::Address(address),
             tcnd_config::AdapterChoice::Name(index) => bluez::AdapterChoice::Name(index),
@@ -325,7 +321,7 @@ fn on_bluez(settings: &Settings, mode: Mode) -> Result<Radio, RunError> {
 }
 
 #[cfg(not(feature = "bluez"))]
-fn on_bluez(_: &Settings, _: Mode) -> Result<Radio, RunError> {
+fn on_bluez(_: &Settings) -> Result<Radio, RunError> {
     Err(RunError::WithoutBluez)
 }
 

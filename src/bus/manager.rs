@@ -263,7 +263,7 @@ impl ManagerInterface {
     /// Problems tells why. Clients must tolerate other tokens.
     #[zbus(property)]
     fn mode(&self) -> &'static str {
-        tokens::mode(self.handle.snapshot().mode)
+        self.handle.snapshot().mode.name()
     }
 
     /// Whether a number is on the air. The daemon verifies this instead of assuming
@@ -395,7 +395,7 @@ pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>
             "ProblemDetails",
             tokens::problem_details(&snapshot.problems).into(),
         ),
-        ("Mode", tokens::mode(snapshot.mode).into()),
+        ("Mode", snapshot.mode.name().into()),
         ("Advertising", snapshot.advertising.into()),
         ("Scanning", snapshot.scanning.into()),
         ("ScanMode", tokens::scan_mode(snapshot).into()),

@@ -12,7 +12,7 @@ use zbus::{OwnedObjectPath, Variant};
 use crate::daemon::{
     Cadence, CadenceReason, Consent, Hold, Pause, ProblemDetails, Snapshot, State,
 };
-use crate::radio::{Adapter, AddressKind, Mode};
+use crate::radio::{Adapter, AddressKind};
 use tcnd_client::Problem;
 
 pub(super) fn state(state: State) -> &'static str {
@@ -60,15 +60,6 @@ pub(super) fn address(kind: AddressKind) -> &'static str {
         AddressKind::Resolvable => "rpa",
         AddressKind::Public => "public",
         AddressKind::Unknown => "unknown",
-    }
-}
-
-pub(super) fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Listen => "listen",
-        Mode::Broadcast => "broadcast",
-        Mode::Full => "full",
-        Mode::Relay => "relay",
     }
 }
 

@@ -22,6 +22,7 @@ pub mod fake;
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use tcn_engine::Mode;
 pub use tcn_engine::Order;
 use tcn_engine::RadioCapabilities;
 use tcn_protocol::TemporaryContactNumber;
@@ -78,20 +79,6 @@ impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Peer([REDACTED])")
     }
-}
-
-/// The mode of participation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// Listens only: the fallback of `Relay` where peers may not connect.
-    Listen,
-    /// Broadcasts adverts that are not connectable.
-    #[default]
-    Broadcast,
-    /// Peers can connect, and the radio connects to peers.
-    Full,
-    /// Peers can connect.
-    Relay,
 }
 
 /// The state of the radio, for people to see.

@@ -59,7 +59,7 @@ pub use input::{Input, LONGEST_WAIT, RadioCapabilities, Seq, Sighting, WriterId}
 pub use moment::Moment;
 pub use output::{LogEvent, Order, Output};
 pub use pause::{Hold, Holds, Pause};
-pub use policy::Policy;
+pub use policy::{Mode, Policy};
 pub use report_keys::{Aired, KeyHistory, KeyId, Record, Seed};
 pub use signal::{ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Signal};
 pub use unheard::Unheard;

@@ -1,5 +1,5 @@
-//! The settings of the engine: how long a number, a key and a contact live, and how much to
-//! listen.
+//! The settings of the engine: the mode, how long a number, a key and a contact live, and how
+//! much to listen.
 
 use std::time::Duration;
 
@@ -42,6 +42,37 @@ impl Default for Policy {
             slot: Duration::from_secs(20),
             listen: Listen::Auto,
             relay: false,
+        }
+    }
+}
+
+/// The mode of participation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It listens only: what is left of `Relay` where peers may not connect. It cannot be
+    /// configured.
+    Listen,
+    /// A non-connectable advert: heard by all, hears Android and Linux.
+    #[default]
+    Broadcast,
+    /// As the phones do: connectable, so that iPhones can write their numbers, which
+    /// are then carried. The radio connects to peers too. Needs the kernel's privacy.
+    Full,
+    /// As `Full`, but without a number of its own, and it connects to no peer: a kiosk.
+    Relay,
+}
+
+impl Mode {
+    /// The modes that can be configured.
+    pub const CONFIGURABLE: [Self; 3] = [Self::Broadcast, Self::Full, Self::Relay];
+
+    /// The mode as it is written in a file, and told on the bus.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Listen => "listen",
+            Self::Broadcast => "broadcast",
+            Self::Full => "full",
+            Self::Relay => "relay",
         }
     }
 }

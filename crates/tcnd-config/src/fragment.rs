@@ -109,7 +109,7 @@ fn listen(text: &str) -> Result<Listen, DiagnosticKind> {
 }
 
 fn mode(text: &str) -> Result<Mode, DiagnosticKind> {
-    let mut modes = Mode::ALL.into_iter();
+    let mut modes = Mode::CONFIGURABLE.into_iter();
     let mode = modes.find(|mode| mode.name() == text);
     mode.ok_or_else(|| DiagnosticKind::UnknownMode(text.to_owned()))
 }

@@ -37,7 +37,8 @@ pub use paths::{
 pub use read::load_merged;
 pub use settings::Settings;
 pub use sources::{MAX_SOURCES, SourceDiagnostic, load_sources, source_files};
-pub use values::{AdapterChoice, Mode, NotAnAdapter};
+pub use tcn_engine::Mode;
+pub use values::{AdapterChoice, NotAnAdapter};
 
 use fragment::Fragment;
 

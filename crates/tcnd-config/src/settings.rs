@@ -105,7 +105,7 @@ impl Settings {
     pub fn longest_life(&self) -> Duration {
         let period = self.policy.period;
         match self.mode {
-            Mode::Broadcast => period,
+            Mode::Listen | Mode::Broadcast => period,
             Mode::Full | Mode::Relay => period.max(self.rpa_timeout),
         }
     }

@@ -5,33 +5,6 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// How tcnd takes part.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// A non-connectable advert: heard by all, hears Android and Linux.
-    #[default]
-    Broadcast,
-    /// As the phones do: connectable, so that iPhones can write their numbers, which
-    /// are then carried. Needs the kernel's privacy.
-    Full,
-    /// As `Full`, but without a number of its own: a kiosk.
-    Relay,
-}
-
-impl Mode {
-    /// Every mode.
-    pub const ALL: [Self; 3] = [Self::Broadcast, Self::Full, Self::Relay];
-
-    /// The mode as it is written in a file.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Broadcast => "broadcast",
-            Self::Full => "full",
-            Self::Relay => "relay",
-        }
-    }
-}
-
 /// The adapter to use. An address identifies the machine, so `Debug` does not show it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum AdapterChoice {

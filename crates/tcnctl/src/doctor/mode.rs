@@ -64,7 +64,7 @@ impl ConfiguredMode {
 /// Whether other devices are to connect, which needs more of a machine.
 pub(crate) const fn is_connectable(mode: Mode) -> bool {
     match mode {
-        Mode::Broadcast => false,
+        Mode::Listen | Mode::Broadcast => false,
         Mode::Full | Mode::Relay => true,
     }
 }
