@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use tcn_engine::backoff;
 use tokio::time::timeout;
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, proxy};
@@ -44,19 +45,20 @@ pub async fn watch_timedated(connection: Connection, handle: Handle) {
             return tracing::warn!(%error, "cannot watch for clock changes; the clock counts as not synchronised");
         }
     };
-    let mut wait = FIRST_WAIT;
+    let mut failures = 0;
     loop {
         let asked = clock::now();
         let synchronised = timeout(TIMEOUT, ask(&connection)).await;
         let synchronised = matches!(synchronised, Ok(Ok(true)));
         handle.synchronised(asked, synchronised).await;
-        wait = match synchronised {
+        failures = if synchronised { 0 } else { failures + 1 };
+        let wait = match synchronised {
             true => LONGEST_WAIT,
-            false => (wait * 2).min(LONGEST_WAIT),
+            false => backoff(FIRST_WAIT, LONGEST_WAIT, failures),
         };
         match timeout(wait, jumps.jumped()).await {
             Err(_elapsed) => {}
-            Ok(Ok(())) => wait = FIRST_WAIT,
+            Ok(Ok(())) => failures = 0,
             Ok(Err(error)) => {
                 return tracing::warn!(%error, "can no longer watch for clock changes");
             }

@@ -25,7 +25,7 @@ use std::future::pending;
 use std::time::Duration;
 
 use futures::StreamExt;
-use tcn_engine::ListenConditions;
+use tcn_engine::{ListenConditions, backoff};
 use tokio::sync::watch::{self, Receiver, Sender};
 use tokio::time::{self, MissedTickBehavior, timeout};
 use zbus::{Address, Connection, Message, MessageStream, connection};
@@ -99,7 +99,7 @@ async fn publish(mut changes: Receiver<ListenConditions>, published: &Sender<Lis
 
 /// Connects again whenever the connection ends. Never returns.
 async fn keep_following(address: zbus::Result<Address>, current: &Sender<ListenConditions>) {
-    let mut pause_time = FIRST_PAUSE;
+    let mut failures = 0;
     loop {
         let connected = match &address {
             Ok(address) => connect(address).await,
@@ -107,7 +107,7 @@ async fn keep_following(address: zbus::Result<Address>, current: &Sender<ListenC
         };
         let ended = match connected {
             Ok(connection) => {
-                pause_time = FIRST_PAUSE;
+                failures = 0;
                 follow(&connection, current).await
             }
             Err(error) => Err(error),
@@ -117,8 +117,8 @@ async fn keep_following(address: zbus::Result<Address>, current: &Sender<ListenC
             tracing::debug!(%error, "the conditions of listening are not known");
         }
         set(current, ListenConditions::default());
-        pause(pause_time).await;
-        pause_time = (pause_time * 2).min(LONGEST_PAUSE);
+        failures += 1;
+        pause(backoff(FIRST_PAUSE, LONGEST_PAUSE, failures)).await;
     }
 }
 

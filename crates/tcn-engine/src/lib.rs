@@ -15,6 +15,7 @@
 //! numbers heard, with the time that [`unheard`] says was missed. [`disclosure`] says what a report would disclose.
 
 pub mod activity;
+mod backoff;
 mod bridge;
 mod broadcast;
 mod cadence;
@@ -50,6 +51,7 @@ use self::own::OwnNumbers;
 use self::rotation::{Life, Rotation};
 use self::timekeeping::Timekeeping;
 
+pub use backoff::backoff;
 pub use cadence::{Cadence, CadenceReason, Listen, ListenConditions};
 pub use clock_record::{
     BootId, CLOCK_FLOOR, ClockDoubt, ClockRecord, FutureDates, Redating, Shift,

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bluer::Address;
+use tcn_engine::backoff;
 use tcn_protocol::TemporaryContactNumber;
 
 /// How long a number read from an address counts as its number. An iPhone changes its
@@ -36,7 +37,7 @@ const MIN_ADVERTS: u8 = 2;
 const PRESENCE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Pause after a failure, doubled with each further one, up to [`NUMBER_LIFETIME`].
-const BACK_OFF: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The shortest pause between two connections.
 const MIN_PAUSE: Duration = Duration::from_secs(5);
@@ -150,11 +151,10 @@ impl OutboundConnections {
             return;
         };
         if let PeerState::Unread { failures, .. } = peer.state {
-            let pause = BACK_OFF * 2_u32.saturating_pow(failures.min(8));
-            peer.state = PeerState::Unread {
-                from: now + pause.min(NUMBER_LIFETIME),
-                failures: failures + 1,
-            };
+            let failures = failures + 1;
+            let pause = backoff(FIRST_PAUSE, NUMBER_LIFETIME, failures);
+            let from = now + pause;
+            peer.state = PeerState::Unread { from, failures };
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tcn_engine::backoff;
+
 /// Failures in a row, and the pause before the next try.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Retry {
@@ -10,14 +12,14 @@ pub(super) struct Retry {
 }
 
 impl Retry {
+    const FIRST: Duration = Duration::from_secs(1);
     const LONGEST: Duration = Duration::from_secs(60);
 
     /// Counts a failure. Returns the pause before the next try: 1, 2, 4 … 60 s.
     pub(super) fn fail(&mut self) -> Duration {
-        let doublings = self.failures.min(6);
         self.failures += 1;
         self.paused = true;
-        Duration::from_secs(1 << doublings).min(Self::LONGEST)
+        backoff(Self::FIRST, Self::LONGEST, self.failures)
     }
 
     pub(super) fn resume(&mut self) {
