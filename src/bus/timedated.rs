@@ -51,12 +51,7 @@ pub async fn watch_timedated(connection: Connection, handle: Handle) {
         let synchronised = timeout(TIMEOUT, ask(&connection)).await;
         let synchronised = matches!(synchronised, Ok(Ok(true)));
         handle.synchronised(asked, synchronised).await;
-        failures = if synchronised { 0 } else { failures + 1 };
-        let wait = match synchronised {
-            true => LONGEST_WAIT,
-            false => backoff(FIRST_WAIT, LONGEST_WAIT, failures),
-        };
-        match timeout(wait, jumps.jumped()).await {
+        match timeout(wait(&mut failures, synchronised), jumps.jumped()).await {
             Err(_elapsed) => {}
             Ok(Ok(())) => failures = 0,
             Ok(Err(error)) => {
@@ -66,10 +61,36 @@ pub async fn watch_timedated(connection: Connection, handle: Handle) {
     }
 }
 
+/// The wait after an answer. `failures` counts the answers in a row that the clock is not
+/// synchronised.
+fn wait(failures: &mut u32, synchronised: bool) -> Duration {
+    if synchronised {
+        *failures = 0;
+        return LONGEST_WAIT;
+    }
+    *failures = failures.saturating_add(1);
+    backoff(FIRST_WAIT, LONGEST_WAIT, *failures)
+}
+
 async fn ask(connection: &Connection) -> zbus::Result<bool> {
     let timedated = TimeDateProxy::builder(connection)
         .cache_properties(CacheProperties::No)
         .build()
         .await?;
     timedated.ntp_synchronized().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_lost_is_asked_for_again_soon() {
+        let mut failures = 0;
+        let answers = [false, false, false, true, true, false, false];
+        let waits = answers.map(|synchronised| wait(&mut failures, synchronised).as_secs());
+        assert_eq!(waits, [30, 60, 120, 3600, 3600, 30, 60]);
+        let long: Vec<_> = (0..10).map(|_| wait(&mut failures, false)).collect();
+        assert_eq!(long.last(), Some(&LONGEST_WAIT));
+    }
 }

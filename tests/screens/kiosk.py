@@ -25,7 +25,6 @@ EXPLANATION = "https://www.example.org/" + "w" * 56
 BROWSER = ("chromium", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run")
 # Appended to a copy of the page, which lets it run: what is larger than the window.
 PROBE = """<script>addEventListener("load", () => {
-  const root = document.documentElement;
   const over = [...document.querySelectorAll("body *")].filter(it => {
     const box = it.getBoundingClientRect();
     return box.bottom > innerHeight + 1 || box.right > innerWidth + 1 || it.scrollWidth > it.clientWidth + 1 && it.clientWidth;

@@ -19,8 +19,8 @@ const QUIET_ZONE: usize = 4;
 pub(crate) struct Page {
     heading: &'static str,
     sentences: Vec<String>,
-    /// How many devices are near, in a word; `None` if nothing is heard.
-    near: Option<&'static str>,
+    /// How many devices were heard, in a word; `None` if tcnd does not listen.
+    heard: Option<&'static str>,
     state: String,
     simulated: bool,
     looked_at: String,
@@ -40,7 +40,7 @@ impl Page {
         Self {
             heading,
             sentences,
-            near: hears.map(|tcnd| near(tcnd.presence.as_deref())),
+            heard: hears.map(|tcnd| heard(tcnd.presence.as_deref())),
             state: running.map_or_else(|| absent(tcnd).to_owned(), |tcnd| state(tcnd, now)),
             simulated: running.is_some_and(|tcnd| tcnd.simulated),
             looked_at: now.strftime("%H:%M, %-d %B").to_string(),
@@ -139,13 +139,15 @@ fn sentences(work: Work, tcnd: &TcndState) -> Vec<String> {
     }
     if work.hears || work.passes_on {
         let kept = duration(tcnd.retention);
-        sentences.push(format!("It keeps the numbers that it hears for {kept}."));
+        sentences.push(format!(
+            "This computer keeps the numbers that it hears for {kept}."
+        ));
     }
     sentences
 }
 
 /// A word, since an exact number would tell when somebody is alone.
-fn near(presence: Option<&str>) -> &'static str {
+fn heard(presence: Option<&str>) -> &'static str {
     match presence {
         Some("none") => "none",
         Some("few") => "a few",
@@ -283,7 +285,7 @@ mod tests {
         between(page, &format!("<dt>{name}</dt><dd>"), "</dd>")
     }
 
-    const NEAR: &str = "Devices heard in the last 15 minutes";
+    const HEARD: &str = "Devices heard in the last 15 minutes";
 
     #[test]
     fn each_state_is_named() {
@@ -335,8 +337,12 @@ mod tests {
                         assert_eq!(says("hear of each other here"), carries, "{what}");
                         assert_eq!(says("passes numbers on"), own && carries, "{what}");
                         assert_eq!(says("passes contact numbers on"), carries && !own, "{what}");
-                        assert_eq!(says("It keeps the numbers"), hears || carries, "{what}");
-                        assert_eq!(value(&page, NEAR).is_some(), hears, "{what}");
+                        assert_eq!(
+                            says("keeps the numbers that it hears"),
+                            hears || carries,
+                            "{what}"
+                        );
+                        assert_eq!(value(&page, HEARD).is_some(), hears, "{what}");
                         let idle = !own && !carries && !hears;
                         assert_eq!(says("is not at work here"), idle, "{what}");
                     }
@@ -358,7 +364,7 @@ mod tests {
         ] {
             let page = html(&tcnd, &PageSettings::default());
             assert_eq!(value(&page, "State"), Some(state));
-            assert_eq!(value(&page, NEAR), None);
+            assert_eq!(value(&page, HEARD), None);
             assert!(between(&page, "<h1>", "</h1>").unwrap().contains(heading));
             assert_eq!(
                 page.contains("hears no numbers now"),
@@ -383,19 +389,19 @@ mod tests {
 
     #[test]
     fn presence_is_a_word_whatever_tcnd_says() {
-        let near = |presence: Option<&str>| {
+        let shown = |presence: Option<&str>| {
             let tcnd = TcndState {
                 presence: presence.map(str::to_owned),
                 ..tcnd("running", "relay")
             };
-            value(&page(tcnd), NEAR).unwrap().to_owned()
+            value(&page(tcnd), HEARD).unwrap().to_owned()
         };
-        assert_eq!(near(Some("none")), "none");
-        assert_eq!(near(Some("few")), "a few");
-        assert_eq!(near(Some("some")), "some");
-        assert_eq!(near(Some("many")), "many");
+        assert_eq!(shown(Some("none")), "none");
+        assert_eq!(shown(Some("few")), "a few");
+        assert_eq!(shown(Some("some")), "some");
+        assert_eq!(shown(Some("many")), "many");
         for other in [None, Some("3"), Some("<b>"), Some("")] {
-            assert_eq!(near(other), "not known");
+            assert_eq!(shown(other), "not known");
         }
     }
 
@@ -403,7 +409,7 @@ mod tests {
     fn a_relay_has_no_number_and_says_what_it_keeps() {
         let relay = page(tcnd("running", "relay"));
         assert!(relay.contains("This computer has no number of its own"));
-        assert!(relay.contains("It keeps the numbers that it hears for 14 days."));
+        assert!(relay.contains("This computer keeps the numbers that it hears for 14 days."));
         let full = page(tcnd("running", "full"));
         assert!(!full.contains("no number of its own"));
         assert!(full.contains("changes after 15 minutes at the latest"));

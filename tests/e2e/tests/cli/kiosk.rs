@@ -11,7 +11,7 @@ use tcnd::daemon::State;
 use crate::mock_tcnd::{MockTcnd, busy, run};
 use crate::{Fixture, assert_contains, text};
 
-const NEAR: &str = "Devices heard in the last 15 minutes";
+const HEARD: &str = "Devices heard in the last 15 minutes";
 
 /// tcnd-kiosk at noon in UTC, with this bus and this page.
 fn kiosk(address: &str, page: &Path) -> Command {
@@ -43,14 +43,14 @@ async fn the_page_says_what_tcnd_says() {
     );
     let page = fs::read_to_string(&file).unwrap();
     assert_eq!(value(&page, "State"), Some("not all of it works"));
-    assert!(value(&page, NEAR).is_some());
+    assert!(value(&page, HEARD).is_some());
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o644);
 
     it.driver.change(|now| now.state = State::Paused);
     run(kiosk(&it.fixture.address, &file)).await;
     let page = fs::read_to_string(&file).unwrap();
     assert_contains(value(&page, "State").unwrap(), "paused");
-    assert_eq!(value(&page, NEAR), None);
+    assert_eq!(value(&page, HEARD), None);
 
     it.leave().await;
     let written = run(kiosk(&it.fixture.address, &file)).await;
@@ -78,7 +78,7 @@ async fn a_user_who_may_not_know_presence_gets_the_rest() {
     assert_contains(&text(&written.stderr), "50-tcnd-kiosk-page.rules");
     let page = fs::read_to_string(&file).unwrap();
     assert_eq!(value(&page, "State"), Some("not all of it works"));
-    assert_eq!(value(&page, NEAR), Some("not known"));
+    assert_eq!(value(&page, HEARD), Some("not known"));
 }
 
 #[test]
