@@ -4,7 +4,8 @@
 //! interfaces, and the types of the replies. The proxies of [`non_interactive`] never
 //! make polkit ask for a password. [`watch`] gives a snapshot after each change.
 //! [`names`] has every name and path of the contract, and [`failure`] tells why a call
-//! failed. [`Problem`] lists all problems, and [`notices`] has their texts. [`symptoms`] has the
+//! failed. [`state`] has the public state as a struct. [`Problem`] lists all problems, and
+//! [`notices`] has their texts. [`symptoms`] has the
 //! names of symptoms.
 
 #![forbid(unsafe_code)]
@@ -16,6 +17,7 @@ pub mod non_interactive;
 pub mod notices;
 mod problem;
 pub mod proxy;
+pub mod state;
 pub mod symptoms;
 pub mod watch;
 

@@ -12,7 +12,9 @@ use zbus::names::{BusName, WellKnownName};
 use zbus::{Connection, Variant, proxy};
 
 use crate::reminder::Subject;
-use crate::state::APPLICATION_ID;
+
+/// The name by which tcnd, and the other programs of the desktop, know this one.
+pub(crate) const APPLICATION_ID: &str = "org.tcncoalition.Tcnd1.Indicator";
 
 /// The window, by its bus name.
 const WINDOW: &str = "org.tcncoalition.Tcnd1.Window";

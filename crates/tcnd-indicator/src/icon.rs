@@ -5,7 +5,7 @@
 
 use std::io::Cursor;
 
-use crate::menu::Tcnd;
+use tcnd_client::state::Tcnd;
 
 /// What the icon says of tcnd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
     use crate::menu::headline;
-    use crate::state::TcndState;
+    use tcnd_client::state::TcndState;
 
     /// Bystanders see the icon, and its title as a tool tip.
     #[test]

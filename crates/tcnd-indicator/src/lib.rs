@@ -15,7 +15,6 @@ mod own_pauses;
 mod program;
 mod reminder;
 mod request;
-mod state;
 mod tray;
 
 use std::io::{self, Write as _};

@@ -5,8 +5,8 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-
-use crate::state::{TcndState, UNTIL_RESUMED};
+use tcnd_client::notices;
+use tcnd_client::state::{Tcnd, TcndState, UNTIL_RESUMED};
 
 /// What a person chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,26 +46,6 @@ pub(crate) enum Line {
     Separator,
 }
 
-/// What was last known of tcnd.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Tcnd {
-    #[default]
-    NotRunning,
-    /// It runs, and does not answer.
-    Silent,
-    Running(TcndState),
-}
-
-impl Tcnd {
-    /// The state, if it is known.
-    pub(crate) const fn state(&self) -> Option<&TcndState> {
-        match self {
-            Self::Running(state) => Some(state),
-            Self::NotRunning | Self::Silent => None,
-        }
-    }
-}
-
 /// What the menu depends on besides tcnd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MenuContext {
@@ -81,8 +61,8 @@ pub(crate) struct MenuContext {
 pub(crate) fn lines(tcnd: &Tcnd, context: &MenuContext) -> Vec<Line> {
     let mut lines = vec![Line::Text(headline(tcnd, &context.zone))];
     if let Some(tcnd) = tcnd.state() {
-        for sentence in tcnd.sentences() {
-            let text = format!("! {sentence}");
+        for problem in &tcnd.problems {
+            let text = format!("! {}", sentence(problem));
             lines.push(if context.window {
                 Line::Choice(text, Action::Open)
             } else {
@@ -102,6 +82,14 @@ pub(crate) fn lines(tcnd: &Tcnd, context: &MenuContext) -> Vec<Line> {
     end.push(Line::Choice("Quit".to_owned(), Action::Quit));
     section(&mut lines, end);
     lines
+}
+
+/// What a problem means, in English.
+fn sentence(token: &str) -> String {
+    match notices::problem(token) {
+        Some(notice) => notice.sentence.to_owned(),
+        None => format!("Another problem: {}", printable::clean(token)),
+    }
 }
 
 /// The state of tcnd in a few words: the title of the tray item.
@@ -159,8 +147,9 @@ fn switches(tcnd: &TcndState, context: &MenuContext) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut choice = |text: &str, action| lines.push(Line::Choice(text.to_owned(), action));
     if tcnd.state == "paused" {
-        let is_own = |(cookie, _): &&(u32, String)| context.own_pauses.contains(cookie);
-        let own = tcnd.pauses.iter().filter(is_own).count();
+        let is_own = |cookie: &u32| context.own_pauses.contains(cookie);
+        let cookies = tcnd.pauses.iter().filter_map(|pause| pause.cookie);
+        let own = cookies.filter(is_own).count();
         if own > 0 {
             choice("Resume", Action::Resume);
         }
@@ -195,6 +184,8 @@ fn section(lines: &mut Vec<Line>, more: Vec<Line>) {
 
 #[cfg(test)]
 mod tests {
+    use tcnd_client::proxy::PauseHold;
+
     use super::*;
 
     fn context() -> MenuContext {
@@ -302,10 +293,14 @@ mod tests {
 
     #[test]
     fn pauses_of_others_are_not_ended_unsaid() {
+        let pause = |cookie| PauseHold {
+            cookie: Some(cookie),
+            ..PauseHold::default()
+        };
         let paused = |pauses: &[u32]| TcndState {
             state: "paused".to_owned(),
             paused_until: 1_795_168_800,
-            pauses: pauses.iter().map(|it| (*it, String::new())).collect(),
+            pauses: pauses.iter().copied().map(pause).collect(),
             can_check: false,
             ..running()
         };

@@ -6,7 +6,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::state::{APPLICATION_ID, TcndState};
+use tcnd_client::state::TcndState;
+
+use crate::desktop::APPLICATION_ID;
 
 /// Cookies of own pauses.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ impl OwnPauses {
     pub(crate) fn among(&mut self, tcnd: &TcndState) -> Vec<u32> {
         let is_own = |cookie: &u32| {
             let mut pauses = tcnd.pauses.iter();
-            pauses.any(|(other, by)| other == cookie && by == APPLICATION_ID)
+            pauses.any(|it| it.cookie == Some(*cookie) && it.application_id == APPLICATION_ID)
         };
         self.unseen.retain(|cookie| !is_own(cookie));
         let is_over = |cookie: &u32| !is_own(cookie) && !self.unseen.contains(cookie);
@@ -66,6 +68,8 @@ impl OwnPauses {
 
 #[cfg(test)]
 mod tests {
+    use tcnd_client::proxy::PauseHold;
+
     use super::*;
 
     #[test]
@@ -75,7 +79,11 @@ mod tests {
         let tcnd = |pauses: &[(u32, &str)]| TcndState {
             pauses: pauses
                 .iter()
-                .map(|(it, by)| (*it, (*by).to_owned()))
+                .map(|(cookie, by)| PauseHold {
+                    cookie: Some(*cookie),
+                    application_id: (*by).to_owned(),
+                    ..PauseHold::default()
+                })
                 .collect(),
             ..TcndState::default()
         };

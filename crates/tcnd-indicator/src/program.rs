@@ -9,6 +9,7 @@ use directories::BaseDirs;
 use futures::StreamExt;
 use jiff::tz::TimeZone;
 use ksni::TrayMethods;
+use tcnd_client::state::{Tcnd, TcndState};
 use tcnd_client::watch::Watch;
 use tcnd_client::{BusChoice, Unreachable, connect};
 use thiserror::Error;
@@ -22,11 +23,10 @@ use zbus::proxy::OwnerChangedStream;
 use crate::clock;
 use crate::desktop::{self, ActionInvokedStream, NotificationClosedStream, Notifier};
 use crate::icon::IconKind;
-use crate::menu::{self, Action, MenuContext, Tcnd};
+use crate::menu::{self, Action, MenuContext};
 use crate::own_pauses::OwnPauses;
 use crate::reminder::{Order, Reminder};
 use crate::request::{self, Outcome, Request};
-use crate::state::TcndState;
 use crate::tray::TrayItem;
 
 /// How long tcnd may take to tell its state.

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::clock::DAY;
-use crate::state::TcndState;
+use tcnd_client::state::TcndState;
 
 /// How long tcnd must be stopped before there is a notification, in seconds.
 const STOPPED_FOR: u64 = 15 * 60;

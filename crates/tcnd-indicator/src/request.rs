@@ -12,9 +12,8 @@ use zbus::proxy::CacheProperties;
 use zbus::{Connection, Variant};
 
 use crate::clock;
-use crate::desktop;
+use crate::desktop::{self, APPLICATION_ID};
 use crate::menu::PauseLength;
-use crate::state::APPLICATION_ID;
 
 /// What a person chose, with what is needed to do it.
 #[derive(Clone, Debug, PartialEq, Eq)]
