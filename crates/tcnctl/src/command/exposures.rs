@@ -197,7 +197,7 @@ impl Coverage {
             (_, Some(at)) if self.stale => gaps.push(format!(
                 "The sources were last checked on {}: an exposure may be missing. To check now: \
                  tcnctl report check",
-                time::day(at)
+                local_time::day(at)
             )),
             (_, Some(_)) => {}
         }
@@ -262,7 +262,7 @@ impl ExposureDocument {
         let (Some(from), Some(to)) = (time::local(self.from), time::local(self.to)) else {
             return "outside the range of the calendar".to_owned();
         };
-        let offset = if time::needs_offset(&[&from, &to]) {
+        let offset = if local_time::needs_offset(&[&from, &to]) {
             " %:z"
         } else {
             ""
@@ -321,8 +321,8 @@ impl ExposureDocument {
             printable::line(self.sources.join(", "))
         );
         let (public, here) = (
-            time::show(self.published, &now),
-            time::show(self.received, &now),
+            local_time::show(self.published, &now),
+            local_time::show(self.received, &now),
         );
         let _ = writeln!(text, "              published by {public}, received {here}");
         let RuleDocument {

@@ -23,7 +23,7 @@ pub(crate) async fn pause(
     let cookie = client.map_err(manager.pause(seconds, reason, HashMap::new()).await)?;
     let until = duration
         .is_some()
-        .then(|| time::unix_seconds(time::now().timestamp()).saturating_add(seconds));
+        .then(|| local_time::unix_seconds(time::now().timestamp()).saturating_add(seconds));
     let document = json!({"paused": true, "cookie": cookie, "until": until});
     let until = until.unwrap_or(UNTIL_RESUMED);
     // Several pauses hold together; tcnd resumes when the last one ends.
@@ -62,7 +62,7 @@ pub(crate) fn until_text(until: u64) -> String {
     if until == UNTIL_RESUMED {
         return "until it is resumed".to_owned();
     }
-    format!("until {}", time::show(until, &time::now()))
+    format!("until {}", local_time::show(until, &time::now()))
 }
 
 pub(crate) async fn resume(client: &Client) -> Result<CommandOutput, CliError> {

@@ -15,7 +15,6 @@ use zbus::OwnedVariant;
 use crate::client::Client;
 use crate::error::CliError;
 use crate::problems::ProblemText;
-use crate::time;
 
 /// The document of `status --json`; `docs/tcnctl-json.md` describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -128,7 +127,7 @@ impl Status {
                 }),
             ) => format!(
                 "tcnd is paused until {}: no number of yours is on the air.",
-                time::show(*end, now)
+                local_time::show(*end, now)
             ),
             ("paused", _) => {
                 "tcnd is paused until it is resumed: no number of yours is on the air.".to_owned()
@@ -220,7 +219,7 @@ impl Status {
     /// The complete status for a terminal, as of now.
     pub(crate) fn render(&self, now: &ZonedDateTime) -> String {
         let age = self.number_age.map_or_else(String::new, |age| {
-            format!(" that is {} old", time::duration(age.into()))
+            format!(" that is {} old", local_time::duration(age.into()))
         });
         self.render_with(&age, now)
     }
@@ -228,7 +227,7 @@ impl Status {
     /// The complete status for text that stays on a screen: with times instead of ages.
     pub(crate) fn render_lasting(&self, now: &ZonedDateTime) -> String {
         let since = self.number_since.map_or_else(String::new, |since| {
-            format!(" since {}", time::show(since, now))
+            format!(" since {}", local_time::show(since, now))
         });
         self.render_with(&since, now)
     }
@@ -252,7 +251,10 @@ impl Status {
             row("Adapter", adapter.render());
         }
         if let Some(at) = self.reports_checked {
-            row("Reports", format!("last fetched on {}", time::day(at)));
+            row(
+                "Reports",
+                format!("last fetched on {}", local_time::day(at)),
+            );
         }
         for hold in self.pause.iter().flat_map(|pause| &pause.holds) {
             row("Paused for", hold.render());
@@ -263,7 +265,7 @@ impl Status {
                 row("  error", printable::clean(&current.detail));
             }
             if let Some(since) = current.since {
-                row("  since", time::show(since, now));
+                row("  since", local_time::show(since, now));
             }
             row("  cure", current.problem.cure.clone());
         }
@@ -308,7 +310,7 @@ impl Status {
         if !self.advertising {
             return "no".to_owned();
         }
-        let span = time::duration(self.rotation_interval.into());
+        let span = local_time::duration(self.rotation_interval.into());
         if self.mode == "relay" {
             return format!("yes, for others; its identifier changes within {span}");
         }

@@ -16,8 +16,8 @@ pub(crate) async fn erase(
     span: SpanArgs,
     yes: bool,
 ) -> Result<CommandOutput, CliError> {
-    let from = span.from.map_or(0, time::unix_seconds);
-    let to = time::unix_seconds(span.to.unwrap_or_else(|| time::now().timestamp()))
+    let from = span.from.map_or(0, local_time::unix_seconds);
+    let to = local_time::unix_seconds(span.to.unwrap_or_else(|| time::now().timestamp()))
         + u64::from(span.to.is_none());
     if from >= to {
         let text = "the time ends before it begins; give a --from that is before --to";
@@ -28,10 +28,13 @@ pub(crate) async fn erase(
         let now = time::now();
         let which = match (span.from, span.to) {
             (None, None) => "All contacts".to_owned(),
-            (None, Some(_)) => format!("All contacts that began before {}", time::show(to, &now)),
+            (None, Some(_)) => format!(
+                "All contacts that began before {}",
+                local_time::show(to, &now)
+            ),
             (Some(_), _) => format!(
                 "All contacts that began from {}",
-                time::show_span(from, to, &now)
+                local_time::show_span(from, to, &now)
             ),
         };
         let text = format!(

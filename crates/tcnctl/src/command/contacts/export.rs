@@ -11,7 +11,6 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::output::CommandOutput;
 use crate::output_file::OutputFile;
-use crate::time;
 
 pub(crate) async fn export(
     client: &Client,
@@ -29,7 +28,7 @@ pub(crate) async fn export(
     };
     let mut options = HashMap::from([("format", Variant::from(format)), ("raw", raw.into())]);
     // The same span as `contacts` counts, so that both agree.
-    let quarters = time::quarters(span.from, span.to);
+    let quarters = local_time::histogram::quarters(span.from, span.to);
     let bounds = [("from", quarters.from), ("to", quarters.to)];
     for (name, at) in bounds {
         options.extend(at.map(|at| (name, at.into())));

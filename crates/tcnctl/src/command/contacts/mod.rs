@@ -13,8 +13,8 @@ use std::fmt::Write as _;
 use jiff::ZonedDateTime;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use local_time::histogram::{HistogramBin, QuarterSpan, by_calendar, quarters, query_spans};
 use serde::Serialize;
-use tcn_protocol::UnixTime;
 use tcnd_client::proxy::ContactSummary;
 use zbus::Variant;
 
@@ -24,7 +24,7 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::output::CommandOutput;
 use crate::output::counted;
-use crate::time::{self, QuarterSpan};
+use crate::time;
 
 /// The document of `contacts --json`; `docs/tcnctl-json.md` describes it.
 #[derive(Debug, Serialize)]
@@ -39,57 +39,27 @@ struct ContactsDocument {
     hours: Vec<HistogramBin>,
 }
 
-/// Contacts that began in a span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-struct HistogramBin {
-    start: u64,
-    numbers: u32,
-    sightings: u32,
-}
-
 /// Totals of the contact log, or of the quarters of an hour that hold a span.
 pub(crate) async fn contacts(
     client: &Client,
     SpanArgs { from, to }: SpanArgs,
 ) -> Result<CommandOutput, CliError> {
-    let span = time::quarters(from, to);
+    let span = quarters(from, to);
     let proxy = client.contacts().await?;
     let bounds = [("from", span.from), ("to", span.to)];
     let bounds = bounds.into_iter();
     let options = bounds.filter_map(|(name, at)| Some((name, Variant::from(at?))));
     let summary = client.map_err(proxy.get_summary(options.collect()).await)?;
-    let mut quarters = Vec::new();
+    let mut bars = Vec::new();
     for (from, to) in query_spans(&summary.per_day, span) {
-        quarters.extend(client.map_err(proxy.get_histogram(from, to, QUARTER).await)?);
+        bars.extend(client.map_err(proxy.get_histogram(from, to, QUARTER).await)?);
     }
     let now = time::now();
-    let document = ContactsDocument::new(span, &now, summary, quarters);
+    let document = ContactsDocument::new(span, &now, summary, bars);
     Ok(client.output(&document, |document| document.render(&now)))
 }
 
-const DAY: u64 = UnixTime::DAY;
 const QUARTER: u32 = 900;
-
-/// The longest span that is requested at once, in whole days: 10,000 bars at most.
-const MAX_QUERY_SPAN: u64 = 100 * DAY;
-
-/// The parts of a span that have contacts, by UTC day, each short enough for one request.
-/// One contact that a wrong clock dated half a century back makes a separate part, not
-/// half a century of bars.
-fn query_spans(days: &[(u64, u32, u32)], span: QuarterSpan) -> Vec<(u64, u64)> {
-    let mut query_spans: Vec<(u64, u64)> = Vec::new();
-    for (start, ..) in days {
-        let from = span.from.map_or(*start, |from| from.max(*start));
-        let end = start.saturating_add(DAY);
-        let to = span.to.map_or(end, |to| to.min(end));
-        match query_spans.last_mut() {
-            Some(last) if to.saturating_sub(last.0) <= MAX_QUERY_SPAN => last.1 = to,
-            Some(_) | None => query_spans.push((from, to)),
-        }
-    }
-    query_spans.retain(|(from, to)| from < to);
-    query_spans
-}
 
 impl ContactsDocument {
     fn new(
@@ -103,7 +73,7 @@ impl ContactsDocument {
             from: span.from,
             to: span
                 .to
-                .unwrap_or_else(|| time::unix_seconds(now.timestamp())),
+                .unwrap_or_else(|| local_time::unix_seconds(now.timestamp())),
             numbers: summary.numbers,
             sightings: summary.sightings,
             oldest: summary.oldest,
@@ -116,7 +86,7 @@ impl ContactsDocument {
     fn render(&self, now: &ZonedDateTime) -> String {
         let from = self.from.or(self.oldest);
         let since = from.map_or_else(String::new, |from| {
-            format!(" since {}", time::show(from, now))
+            format!(" since {}", local_time::show(from, now))
         });
         if self.numbers == 0 {
             return format!("No contacts{since}.");
@@ -153,7 +123,7 @@ impl ContactsDocument {
     fn render_days(&self, zone: &TimeZone, text: &mut String) {
         let mut by_clock: BTreeMap<Date, [u32; 24]> = BTreeMap::new();
         for bar in &self.hours {
-            let Some(at) = time::hour_of(bar.start, zone) else {
+            let Some(at) = local_time::hour_of(bar.start, zone) else {
                 continue;
             };
             let hours = by_clock.entry(at.date).or_default();
@@ -170,12 +140,12 @@ impl ContactsDocument {
             ),
         );
         for day in &self.days {
-            let Some(date) = time::hour_of(day.start, zone).map(|hour| hour.date) else {
+            let Some(date) = local_time::hour_of(day.start, zone).map(|hour| hour.date) else {
                 continue;
             };
             let hours = by_clock.get(&date).copied().unwrap_or_default();
             let bars: String = hours.iter().map(|hour| bar_of(*hour, most)).collect();
-            let change = time::clock_change(date, zone);
+            let change = local_time::clock_change(date, zone);
             let change = change.map_or_else(String::new, |change| {
                 format!("  (the clock changes from {change})")
             });
@@ -190,40 +160,6 @@ impl ContactsDocument {
             );
         }
     }
-}
-
-impl HistogramBin {
-    const fn empty(start: u64) -> Self {
-        Self {
-            start,
-            numbers: 0,
-            sightings: 0,
-        }
-    }
-
-    fn add(&mut self, numbers: u32, sightings: u32) {
-        self.numbers = self.numbers.saturating_add(numbers);
-        self.sightings = self.sightings.saturating_add(sightings);
-    }
-}
-
-/// Quarters of an hour, added up to days and hours of the local calendar. Days and
-/// hours without contacts are left out.
-fn by_calendar(
-    quarters: Vec<(u64, u32, u32)>,
-    zone: &TimeZone,
-) -> (Vec<HistogramBin>, Vec<HistogramBin>) {
-    let (mut days, mut hours) = (BTreeMap::new(), BTreeMap::new());
-    for (start, numbers, sightings) in quarters {
-        let Some(at) = time::hour_of(start, zone).filter(|_| numbers > 0) else {
-            continue;
-        };
-        for (bars, start) in [(&mut days, at.day_start), (&mut hours, at.start)] {
-            let bar = bars.entry(start).or_insert(HistogramBin::empty(start));
-            bar.add(numbers, sightings);
-        }
-    }
-    (days.into_values().collect(), hours.into_values().collect())
 }
 
 fn bar_of(numbers: u32, most: u32) -> char {
@@ -266,7 +202,7 @@ mod tests {
 
     /// The output for contacts that began at these times, one number each.
     fn drawn(zone: &str, times: &[&str]) -> (ContactsDocument, String) {
-        let start = |time: &&str| time::unix_seconds(time.parse().unwrap());
+        let start = |time: &&str| local_time::unix_seconds(time.parse().unwrap());
         let quarters: Vec<_> = times.iter().map(|time| (start(time), 1, 2)).collect();
         let summary = ContactSummary {
             numbers: u32::try_from(times.len()).unwrap(),
@@ -341,26 +277,5 @@ mod tests {
             text.contains("\n2011-12-29 ") && text.contains("\n2011-12-31 "),
             "{text}"
         );
-    }
-
-    #[test]
-    fn only_days_that_have_contacts_are_drawn_and_none_too_long() {
-        let days = [0, DAY, 300 * DAY, 20_000 * DAY];
-        let days: Vec<_> = days.into_iter().map(|day| (day, 1, 1)).collect();
-        let all = [
-            (0, 2 * DAY),
-            (300 * DAY, 301 * DAY),
-            (20_000 * DAY, 20_001 * DAY),
-        ];
-        assert_eq!(query_spans(&days, ALL), all);
-        let some = QuarterSpan {
-            from: Some(900),
-            to: Some(300 * DAY + 900),
-        };
-        let expected = [(900, 2 * DAY), (300 * DAY, 300 * DAY + 900)];
-        assert_eq!(query_spans(&days, some), expected);
-        let long: Vec<_> = (0..365).map(|day| (day * DAY, 1, 1)).collect();
-        let drawn = query_spans(&long, ALL);
-        assert_eq!((drawn[0], drawn.len()), ((0, 100 * DAY), 4));
     }
 }

@@ -60,7 +60,7 @@ fn consequences(report: &OwnReportInfo, now: &ZonedDateTime) -> String {
     let mut text = format!(
         "Report {}, made {}, will be deleted: {} in {}.\n",
         report.id,
-        time::show(report.created, now),
+        local_time::show(report.created, now),
         counted(report.numbers, "number"),
         counted(report.parts.into(), "signed report"),
     );
@@ -71,7 +71,7 @@ fn consequences(report: &OwnReportInfo, now: &ZonedDateTime) -> String {
         let _ = writeln!(text, "  {parts} queued for servers, and will not be sent.");
     }
     for (at, how) in &report.departures {
-        let when = time::show(*at, now);
+        let when = local_time::show(*at, now);
         let _ = writeln!(
             text,
             "  It left the machine {when}, by {how}; that copy stays."

@@ -14,10 +14,10 @@ const DAYS: u64 = 14;
 
 /// From and to in seconds since 1970.
 pub(crate) fn span(args: SpanArgs) -> (u64, u64) {
-    let now = time::unix_seconds(time::now().timestamp());
-    let from = args.from.map(time::unix_seconds);
+    let now = local_time::unix_seconds(time::now().timestamp());
+    let from = args.from.map(local_time::unix_seconds);
     // The daemon takes only seconds that are over; the current one is not.
-    let to = args.to.map_or(now + 1, time::unix_seconds);
+    let to = args.to.map_or(now + 1, local_time::unix_seconds);
     (from.unwrap_or(now.saturating_sub(DAYS * UnixTime::DAY)), to)
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn text(disclosure: &Disclosure) -> String {
          time that you chose.\n",
         numbers = counted(disclosure.numbers, "number"),
         parts = counted(disclosure.parts.into(), "signed report"),
-        span = time::show_span(from, to, &now),
+        span = local_time::show_span(from, to, &now),
     );
     if disclosure.on_air {
         text.push_str("  A number is on the air now; it counts until the report is made.\n");
@@ -72,7 +72,7 @@ pub(crate) fn text(disclosure: &Disclosure) -> String {
             text,
             "  During {} of this period no number was on the air, so the report warns no one of \
              that time.",
-            time::duration(silent)
+            local_time::duration(silent)
         );
     }
     text

@@ -16,7 +16,6 @@ use super::file_pipe::FilePipe;
 use crate::client::Client;
 use crate::error::CliError;
 use crate::output::CommandOutput;
-use crate::time;
 
 /// The document of `report import --json`.
 #[derive(Debug, Default, Serialize)]
@@ -83,7 +82,7 @@ async fn import_file(
         .source
         .map_or_else(|| label(path), str::to_owned);
     let mut options = HashMap::from([("source", Variant::from(label))]);
-    let published = import_options.published.map(time::unix_seconds);
+    let published = import_options.published.map(local_time::unix_seconds);
     options.extend(published.map(|at| ("published", Variant::from(at))));
     let (pipe, progress) = file.start(path)?;
     let call = reports.import((&pipe).into(), options);

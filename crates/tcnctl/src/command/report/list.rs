@@ -103,11 +103,11 @@ impl ReportListDocument {
                 text,
                 "{id}  made {made}: {numbers} in {parts}{named}, {span}",
                 id = report.id,
-                made = time::show(report.created, &now),
+                made = local_time::show(report.created, &now),
                 numbers = counted(report.numbers, "number"),
                 parts = counted(report.parts.into(), "signed report"),
                 named = named(report.numbers, report.named),
-                span = time::show_span(report.from, report.to, &now),
+                span = local_time::show_span(report.from, report.to, &now),
             );
             let lines = [("says", &report.memo_reading), ("memo", &report.memo)];
             let line = lines
@@ -120,7 +120,7 @@ impl ReportListDocument {
                 let _ = writeln!(text, "   note  {}", printable::line(&report.note));
             }
             for departure in &report.departures {
-                let when = time::show(departure.at, &now);
+                let when = local_time::show(departure.at, &now);
                 let how = printable::line(&departure.how);
                 let _ = writeln!(text, "   left the machine {when}, by {how}");
             }
@@ -130,7 +130,7 @@ impl ReportListDocument {
             let left = !report.departures.is_empty();
             match report.deleted {
                 Some(at) => {
-                    let _ = writeln!(text, "   deleted {}", time::show(at, &now));
+                    let _ = writeln!(text, "   deleted {}", local_time::show(at, &now));
                 }
                 None if !left => text.push_str("   has not left the machine\n"),
                 None => {}

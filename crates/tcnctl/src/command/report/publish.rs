@@ -103,7 +103,7 @@ fn result_text(args: &PublishArgs, published: &PublishReply, now: &ZonedDateTime
     } else {
         format!(
             "from now until {}, or later",
-            time::show(published.last, now)
+            local_time::show(published.last, now)
         )
     };
     let id = &args.id;

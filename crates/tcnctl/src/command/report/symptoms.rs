@@ -10,7 +10,6 @@ use tcn_protocol::{Memo, MemoType};
 
 use crate::args::MemoArgs;
 use crate::error::CliError;
-use crate::time;
 
 /// The memo that the arguments ask for, on this day of the local calendar.
 pub(crate) fn memo(args: &MemoArgs, today: Date) -> Result<Memo, CliError> {
@@ -37,7 +36,7 @@ fn day(date: Date) -> Result<Day, CliError> {
     let start = start.map_err(|_| {
         CliError::Symptoms("that day is outside the range of the calendar".to_owned())
     })?;
-    Ok(Day::of(time::unix_seconds(start.timestamp())))
+    Ok(Day::of(local_time::unix_seconds(start.timestamp())))
 }
 
 #[cfg(test)]
@@ -45,6 +44,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::time;
 
     #[derive(Parser)]
     struct Line {

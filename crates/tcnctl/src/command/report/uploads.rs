@@ -6,8 +6,6 @@ use jiff::ZonedDateTime;
 use serde_json::json;
 use tcnd_client::proxy::UploadStatus;
 
-use crate::time;
-
 /// `1 signed report is`, `2 signed reports are`.
 pub(crate) fn parts(count: usize, one: &str, more: &str) -> String {
     match count {
@@ -47,7 +45,11 @@ pub(crate) fn progress(uploads: &[UploadStatus], now: &ZonedDateTime) -> Vec<Str
             .collect();
         let _ = write!(line, " {}", printable::line(counts.join(", ")));
         if let Some(next) = parts.iter().filter_map(|part| part.due).min() {
-            let _ = write!(line, "; the next one {} or later", time::show(next, now));
+            let _ = write!(
+                line,
+                "; the next one {} or later",
+                local_time::show(next, now)
+            );
         }
         if let Some(said) = parts.iter().find(|part| !part.reason.is_empty()) {
             let _ = write!(line, "; last: {}", printable::line(&said.reason));
