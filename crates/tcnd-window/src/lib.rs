@@ -18,3 +18,7 @@ use std::process::ExitCode;
 pub fn main(args: &WindowArgs) -> ExitCode {
     application::run(args)
 }
+mod client;
+mod clock;
+mod session;
+mod view;
