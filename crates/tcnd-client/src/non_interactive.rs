@@ -22,6 +22,13 @@ use crate::proxy::{
 pub trait NonInteractiveContacts {
     /// Totals; options `from` and `to`, both u64.
     fn get_summary(&self, options: HashMap<&str, Variant<'_>>) -> zbus::Result<ContactSummary>;
+    /// The bars of a histogram: start, numbers, sightings.
+    fn get_histogram(
+        &self,
+        from: u64,
+        to: u64,
+        bucket_s: u32,
+    ) -> zbus::Result<Vec<(u64, u32, u32)>>;
     /// Counters and sizes.
     fn get_statistics(&self) -> zbus::Result<DaemonStatistics>;
     /// Numbers heard within the last minute.

@@ -10,6 +10,10 @@ use crate::watch::{PropertyMap, Snapshot};
 pub const UNTIL_RESUMED: u64 = u64::MAX;
 
 /// What was last known of tcnd.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a program has one or two of them"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Tcnd {
     /// It does not run.

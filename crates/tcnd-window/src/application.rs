@@ -1,15 +1,19 @@
 //! The application: one for each login session, by its name on the session's bus.
 
+use std::cell::RefCell;
+use std::io::{self, Write as _};
 use std::iter;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use adw::prelude::*;
 use gtk::{gio, glib};
 
+use crate::APPLICATION_ID;
 use crate::args::WindowArgs;
-
-/// The name by which tcnd, the session and other programs know this one.
-pub(crate) const APPLICATION_ID: &str = "org.tcncoalition.Tcnd1.Window";
+use crate::client::Client;
+use crate::widgets::spawn;
+use crate::window::MainWindow;
 
 /// Runs until the last window is closed.
 pub(crate) fn run(args: &WindowArgs) -> ExitCode {
@@ -18,9 +22,22 @@ pub(crate) fn run(args: &WindowArgs) -> ExitCode {
         flags |= gio::ApplicationFlags::IS_SERVICE;
     }
     let application = adw::Application::new(Some(APPLICATION_ID), flags);
-    application.connect_activate(|application| {
-        let window = adw::ApplicationWindow::new(application);
-        window.present();
+    let quit = gio::SimpleAction::new("quit", None);
+    let quitting = application.downgrade();
+    quit.connect_activate(move |_, _| {
+        if let Some(application) = quitting.upgrade() {
+            application.quit();
+        }
+    });
+    application.add_action(&quit);
+    let shown = Rc::new(Shown::new(args));
+    let activating = Rc::clone(&shown);
+    application.connect_activate(move |application| drop(activating.window(application)));
+    application.connect_open(move |application, files, _| {
+        if let Some(window) = shown.window(application) {
+            let files = files.to_vec();
+            spawn(async move { window.open(&files).await });
+        }
     });
     // A URI has no byte that is not ASCII, and does not begin like an option.
     let files = args
@@ -31,5 +48,40 @@ pub(crate) fn run(args: &WindowArgs) -> ExitCode {
     match application.run_with_args(&argv) {
         glib::ExitCode::SUCCESS => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
+    }
+}
+
+/// The window, made when it is first wanted.
+struct Shown {
+    bus: tcnd_client::BusChoice,
+    window: RefCell<Option<Rc<MainWindow>>>,
+}
+
+impl Shown {
+    fn new(args: &WindowArgs) -> Self {
+        Self {
+            bus: args.bus.clone(),
+            window: RefCell::default(),
+        }
+    }
+
+    /// Shows the window; `None` if the system has no thread left for it.
+    fn window(&self, application: &adw::Application) -> Option<Rc<MainWindow>> {
+        if let Some(window) = &*self.window.borrow() {
+            window.present();
+            return Some(Rc::clone(window));
+        }
+        let client = match Client::start(self.bus.clone()) {
+            Ok(client) => client,
+            Err(error) => {
+                let _ = writeln!(io::stderr(), "error: the system refused a thread: {error}");
+                application.quit();
+                return None;
+            }
+        };
+        let window = MainWindow::new(application, client);
+        window.present();
+        self.window.replace(Some(Rc::clone(&window)));
+        Some(window)
     }
 }

@@ -5,7 +5,7 @@
 //! however long that takes. Calls that nobody chose never do, and end after [`ANSWER`].
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tcnd_client::watch::Watch;
 use tcnd_client::{BusChoice, connect, failure, names};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use zbus::Connection;
 
 /// How long tcnd may take to answer what nobody waits for.
@@ -25,6 +25,7 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(10);
 
 /// What is known of tcnd.
+#[expect(clippy::large_enum_variant, reason = "there are few of them")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Known {
     /// The bus has not answered yet.
@@ -72,11 +73,6 @@ impl CallError {
     /// What was shown to the person has changed since.
     pub(crate) fn is_outdated(&self) -> bool {
         self.name == names::error::CONSENT_REQUIRED
-    }
-
-    /// There is nothing to report.
-    pub(crate) fn is_no_data(&self) -> bool {
-        self.name == names::error::NO_DATA
     }
 }
 
@@ -215,7 +211,7 @@ impl Observer {
                     self.learn(Known::Unreachable(error));
                 }
             }
-            sleep(RETRY).await;
+            pass(RETRY).await;
         }
     }
 
@@ -241,7 +237,7 @@ impl Observer {
                     }
                 }
                 () = self.refresh.notified() => drop(timeout(ANSWER, watch.refresh()).await),
-                () = sleep(RETRY), if silent => {}
+                () = pass(RETRY), if silent => {}
             }
         }
     }
@@ -253,4 +249,9 @@ impl Observer {
             modified
         });
     }
+}
+
+/// Waits for as long.
+async fn pass(time: Duration) {
+    let _ = timeout(time, pending::<()>()).await;
 }

@@ -8,17 +8,30 @@
 
 mod application;
 mod args;
+mod calls;
+mod chart;
+mod client;
+mod clock;
+mod context;
+mod data;
+mod file_pipe;
+mod import;
+mod page;
+mod session;
+mod view;
+mod welcome;
+mod widgets;
+mod window;
 
 pub use args::WindowArgs;
 
 use std::process::ExitCode;
+
+/// The name by which tcnd, the session and other programs know this one.
+pub(crate) const APPLICATION_ID: &str = "org.tcncoalition.Tcnd1.Window";
 
 /// Runs the program until the person closes its window.
 #[must_use]
 pub fn main(args: &WindowArgs) -> ExitCode {
     application::run(args)
 }
-mod client;
-mod clock;
-mod session;
-mod view;

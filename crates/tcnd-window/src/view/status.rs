@@ -157,6 +157,7 @@ fn listening(tcnd: &TcndState) -> String {
     };
     let near = match tcnd.nearby {
         None => String::new(),
+        Some(0) => " In the last minute it heard no number.".to_owned(),
         Some(near) => format!(
             " In the last minute it heard {}.",
             counted(near.into(), "number")
@@ -256,17 +257,17 @@ impl EvidenceView {
         let aired = match on_air / HOUR {
             0 if on_air == 0 => "Never".to_owned(),
             0 => duration(on_air),
-            hours => format!("{} of {}", hours, counted(all / HOUR, "hour")),
+            hours => format!("{hours} of {}", counted(all / HOUR, "hour")),
         };
         let last = heard.iter().filter(|(_, numbers, _)| *numbers > 0);
         let last = last.map(|(start, ..)| *start).max();
         let last = last.map_or_else(
-            || "None".to_owned(),
+            || "Never".to_owned(),
             |start| local_time::show_span(start, start + local_time::QUARTER, now),
         );
         Self {
             rows: vec![
-                TextRow::new(format!("On the air since {}", show(from, now)), aired),
+                TextRow::new(format!("On the air in the last {}", duration(all)), aired),
                 TextRow::new("A new number was last heard", last),
             ],
         }
@@ -451,13 +452,13 @@ mod tests {
         let rows = EvidenceView::new(from, &[(from, 900), (from + 900, 7200)], &heard, &now()).rows;
         assert_eq!(
             rows[0],
-            TextRow::new("On the air since 2026-11-14 18:00", "2 of 336 hours")
+            TextRow::new("On the air in the last 14 days", "2 of 336 hours")
         );
         assert_eq!(rows[1].subtitle, "16:45 to 17:00");
         let none = EvidenceView::new(from, &[], &[], &now()).rows;
         assert_eq!(
             (none[0].subtitle.as_str(), none[1].subtitle.as_str()),
-            ("Never", "None")
+            ("Never", "Never")
         );
     }
 }
