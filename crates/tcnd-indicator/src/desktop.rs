@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use zbus::fdo::{DBusProxy, RequestNameFlags, RequestNameReply};
 use zbus::names::{BusName, WellKnownName};
-use zbus::{Connection, Variant, proxy};
+use zbus::{Connection, OwnedVariant, Signature, Variant, proxy};
 
 use crate::reminder::Subject;
 
@@ -21,6 +21,15 @@ const WINDOW: &str = "org.tcncoalition.Tcnd1.Window";
 
 /// How long the server of notifications may take.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// A page of the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WindowPage {
+    /// The one that was shown last.
+    Last,
+    Status,
+    Exposures,
+}
 
 /// `urgency` normal: a critical notification would break through do-not-disturb.
 const NORMAL: u8 = 1;
@@ -57,6 +66,24 @@ pub(crate) trait Notifications {
 )]
 trait Application {
     fn activate(&self, platform_data: HashMap<&str, Variant<'_>>) -> zbus::Result<()>;
+    fn activate_action(
+        &self,
+        action_name: &str,
+        parameter: &[Variant<'_>],
+        platform_data: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<()>;
+}
+
+/// The actions of a GApplication.
+#[proxy(
+    interface = "org.gtk.Actions",
+    default_service = "org.tcncoalition.Tcnd1.Window",
+    default_path = "/org/tcncoalition/Tcnd1/Window"
+)]
+trait Actions {
+    /// Whether it is enabled, the type of its parameter, and its state.
+    #[zbus(no_autostart)]
+    fn describe(&self, action_name: &str) -> zbus::Result<(bool, Signature, Vec<OwnedVariant>)>;
 }
 
 /// What a notification says. Its texts tell bystanders nothing.
@@ -131,9 +158,34 @@ pub(crate) async fn has_window(session: &Connection) -> bool {
 }
 
 /// Shows the window, and starts it if it does not run.
-pub(crate) async fn open_window(session: &Connection) -> zbus::Result<()> {
+pub(crate) async fn open_window(session: &Connection, page: WindowPage) -> zbus::Result<()> {
     let window = ApplicationProxy::new(session).await?;
-    window.activate(HashMap::new()).await
+    match page {
+        WindowPage::Last => window.activate(HashMap::new()).await,
+        WindowPage::Status => {
+            window
+                .activate_action("show-status", &[], HashMap::new())
+                .await
+        }
+        WindowPage::Exposures => {
+            window
+                .activate_action("show-exposures", &[], HashMap::new())
+                .await
+        }
+    }
+}
+
+/// Whether the person may look at the exposures in the window now.
+pub(crate) async fn exposures_shown(session: &Connection) -> bool {
+    let asked = async {
+        let actions = ActionsProxy::new(session).await?;
+        actions.describe("exposures-shown").await
+    };
+    let Ok(Ok((_, _, state))) = timeout(ANSWER, asked).await else {
+        return false;
+    };
+    let state = state.first().and_then(|state| bool::try_from(state).ok());
+    state.unwrap_or(false)
 }
 
 /// The notifications that are shown, by subject.

@@ -8,11 +8,13 @@ use jiff::tz::TimeZone;
 use tcnd_client::notices;
 use tcnd_client::state::{Tcnd, TcndState, UNTIL_RESUMED};
 
+use crate::desktop::WindowPage;
+
 /// What a person chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Open the window.
-    Open,
+    /// Open the window at a page.
+    Open(WindowPage),
     /// Pause, until when.
     Pause(PauseLength),
     /// End the pauses of this program.
@@ -64,7 +66,7 @@ pub(crate) fn lines(tcnd: &Tcnd, context: &MenuContext) -> Vec<Line> {
         for problem in &tcnd.problems {
             let text = format!("! {}", sentence(problem));
             lines.push(if context.window {
-                Line::Choice(text, Action::Open)
+                Line::Choice(text, Action::Open(WindowPage::Status))
             } else {
                 Line::Text(text)
             });
@@ -76,7 +78,7 @@ pub(crate) fn lines(tcnd: &Tcnd, context: &MenuContext) -> Vec<Line> {
     if context.window {
         end.push(Line::Choice(
             "Open Contact Tracing…".to_owned(),
-            Action::Open,
+            Action::Open(WindowPage::Last),
         ));
     }
     end.push(Line::Choice("Quit".to_owned(), Action::Quit));
@@ -129,7 +131,7 @@ fn new_exposures(tcnd: &TcndState, window: bool) -> Vec<Line> {
     match tcnd.unseen {
         Some(1..) if window => {
             let text = "Something new for you…".to_owned();
-            vec![Line::Choice(text, Action::Open)]
+            vec![Line::Choice(text, Action::Open(WindowPage::Exposures))]
         }
         Some(1..) => {
             let text = "Something new for you. In a terminal: tcnctl status".to_owned();
@@ -272,7 +274,7 @@ mod tests {
         let lines = lines(&Tcnd::Running(broken), &context);
         let opens: Vec<_> = lines
             .iter()
-            .filter(|line| matches!(line, Line::Choice(_, Action::Open)))
+            .filter(|line| matches!(line, Line::Choice(_, Action::Open(_))))
             .collect();
         assert_eq!(opens.len(), 2, "{lines:?}");
     }
@@ -287,7 +289,7 @@ mod tests {
         let text = "Something new for you. In a terminal: tcnctl status".to_owned();
         let lines = lines(&Tcnd::Running(new), &context());
         assert!(lines.contains(&Line::Text(text)), "{lines:?}");
-        let opens = |line: &Line| matches!(line, Line::Choice(_, Action::Open));
+        let opens = |line: &Line| matches!(line, Line::Choice(_, Action::Open(_)));
         assert!(!lines.iter().any(opens), "{lines:?}");
     }
 

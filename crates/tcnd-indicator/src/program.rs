@@ -21,11 +21,11 @@ use zbus::Connection;
 use zbus::proxy::OwnerChangedStream;
 
 use crate::clock;
-use crate::desktop::{self, ActionInvokedStream, NotificationClosedStream, Notifier};
+use crate::desktop::{self, ActionInvokedStream, NotificationClosedStream, Notifier, WindowPage};
 use crate::icon::IconKind;
 use crate::menu::{self, Action, MenuContext};
 use crate::own_pauses::OwnPauses;
-use crate::reminder::{Order, Reminder};
+use crate::reminder::{Order, Reminder, Subject};
 use crate::request::{self, Outcome, Request};
 use crate::tray::TrayItem;
 
@@ -228,7 +228,10 @@ impl<'a> Indicator<'a> {
             LATER => self.reminder.later(subject, clock::now()),
             DEFAULT => {
                 self.reminder.closed(subject);
-                self.begin(Action::Open);
+                self.begin(Action::Open(match subject {
+                    Subject::NewExposures => WindowPage::Exposures,
+                    Subject::Stopped => WindowPage::Status,
+                }));
             }
             _ => return,
         }
@@ -246,6 +249,9 @@ impl<'a> Indicator<'a> {
         };
         let state = tcnd.state();
         let window = desktop::has_window(self.session).await;
+        let news = state.is_some_and(|state| state.unseen.is_some_and(|unseen| unseen > 0));
+        let shown = news && window && desktop::exposures_shown(self.session).await;
+        self.reminder.set_exposures_shown(shown);
         for order in self.reminder.look(state, clock::now()) {
             match order {
                 Order::Show(subject) => self.notifier.show(subject, window).await,
@@ -280,7 +286,7 @@ impl<'a> Indicator<'a> {
     /// Begins what a person chose.
     fn begin(&mut self, action: Action) {
         let request = match action {
-            Action::Open => Request::OpenWindow,
+            Action::Open(page) => Request::OpenWindow(page),
             Action::Pause(length) => Request::Pause(request::seconds(length, &clock::local())),
             Action::Resume => {
                 let own = self.last.state().map(|it| self.own_pauses.among(it));

@@ -35,6 +35,8 @@ pub(crate) struct Reminder {
     open: Vec<Subject>,
     new_exposures: NewExposures,
     stopped: Stopped,
+    /// The person may look at the exposures in the window now.
+    exposures_shown: bool,
     /// When it looked last.
     looked: u64,
 }
@@ -56,20 +58,22 @@ struct Stopped {
 }
 
 impl Reminder {
+    /// Whether the person may look at the exposures in the window now.
+    pub(crate) fn set_exposures_shown(&mut self, shown: bool) {
+        self.exposures_shown = shown;
+    }
+
     /// What follows from the state of tcnd at this time, in seconds since 1970.
     pub(crate) fn look(&mut self, tcnd: Option<&TcndState>, now: u64) -> Vec<Order> {
         self.looked = now;
         let mut orders = Vec::new();
         // While tcnd is away, or does not say, open notifications stay.
         if let Some(unseen) = tcnd.and_then(|tcnd| tcnd.unseen) {
-            let is_due =
-                self.new_exposures
-                    .is_due(unseen, now, self.is_open(Subject::NewExposures));
-            self.set(
-                Subject::NewExposures,
-                (unseen > 0).then_some(is_due),
-                &mut orders,
-            );
+            let is_open = self.is_open(Subject::NewExposures);
+            let is_due = self.new_exposures.is_due(unseen, now, is_open);
+            // What the person looks at now counts as told.
+            let tells = unseen > 0 && !self.exposures_shown;
+            self.set(Subject::NewExposures, tells.then_some(is_due), &mut orders);
         }
         if let Some(tcnd) = tcnd {
             let is_due = self.stopped.is_due(tcnd, now);
@@ -241,6 +245,21 @@ mod tests {
             reminder.look(Some(&unseen(Some(1))), NOW + 10 + DAY),
             NEW_EXPOSURES
         );
+    }
+
+    #[test]
+    fn what_the_window_shows_is_not_told_as_well() {
+        let mut reminder = Reminder::default();
+        let mut look = |shown, new, now| {
+            reminder.set_exposures_shown(shown);
+            reminder.look(Some(&unseen(Some(new))), now)
+        };
+        assert_eq!(look(true, 1, NOW), []);
+        assert_eq!(look(false, 1, NOW + 1), [], "the person saw the list");
+        assert_eq!(look(false, 2, NOW + 2), NEW_EXPOSURES, "there is more");
+        let close = [Order::Close(Subject::NewExposures)];
+        assert_eq!(look(true, 2, NOW + 3), close);
+        assert_eq!(look(false, 2, NOW + 2 + DAY), NEW_EXPOSURES);
     }
 
     #[test]

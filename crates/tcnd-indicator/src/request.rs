@@ -12,13 +12,13 @@ use zbus::proxy::CacheProperties;
 use zbus::{Connection, Variant};
 
 use crate::clock;
-use crate::desktop::{self, APPLICATION_ID};
+use crate::desktop::{self, APPLICATION_ID, WindowPage};
 use crate::menu::PauseLength;
 
 /// What a person chose, with what is needed to do it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    OpenWindow,
+    OpenWindow(WindowPage),
     /// For as many seconds; 0 is until `Resume`.
     Pause(u64),
     /// Ends these pauses; 0 stands for all.
@@ -42,7 +42,10 @@ pub(crate) enum Outcome {
 impl Request {
     pub(crate) async fn run(self, session: Connection, tcnd: Connection) -> Outcome {
         let done = match self {
-            Self::OpenWindow => desktop::open_window(&session).await.map(|()| Outcome::Done),
+            Self::OpenWindow(page) => {
+                let opened = desktop::open_window(&session, page).await;
+                opened.map(|()| Outcome::Done)
+            }
             Self::Pause(seconds) => pause(&tcnd, seconds).await.map(Outcome::Paused),
             Self::Resume(cookies) => resume(&tcnd, cookies).await.map(|()| Outcome::Done),
             Self::Check => check(&tcnd).await.map(|()| Outcome::Done),

@@ -30,7 +30,24 @@ pub(crate) fn run(args: &WindowArgs) -> ExitCode {
         }
     });
     application.add_action(&quit);
-    let shown = Rc::new(Shown::new(args));
+    let exposures_shown =
+        gio::SimpleAction::new_stateful("exposures-shown", None, &false.to_variant());
+    // Others read its state, and cannot set it.
+    exposures_shown.connect_change_state(|_, _| {});
+    exposures_shown.connect_activate(|_, _| {});
+    application.add_action(&exposures_shown);
+    let shown = Rc::new(Shown::new(args, exposures_shown));
+    for (name, page) in [("show-status", "status"), ("show-exposures", "exposures")] {
+        let action = gio::SimpleAction::new(name, None);
+        let (showing, application_of) = (Rc::clone(&shown), application.downgrade());
+        action.connect_activate(move |_, _| {
+            let application = application_of.upgrade();
+            if let Some(window) = application.and_then(|it| showing.window(&it)) {
+                window.show_page(page);
+            }
+        });
+        application.add_action(&action);
+    }
     let activating = Rc::clone(&shown);
     application.connect_activate(move |application| drop(activating.window(application)));
     application.connect_open(move |application, files, _| {
@@ -54,12 +71,14 @@ pub(crate) fn run(args: &WindowArgs) -> ExitCode {
 /// The window, made when it is first wanted.
 struct Shown {
     bus: tcnd_client::BusChoice,
+    exposures_shown: gio::SimpleAction,
     window: RefCell<Option<Rc<MainWindow>>>,
 }
 
 impl Shown {
-    fn new(args: &WindowArgs) -> Self {
+    fn new(args: &WindowArgs, exposures_shown: gio::SimpleAction) -> Self {
         Self {
+            exposures_shown,
             bus: args.bus.clone(),
             window: RefCell::default(),
         }
@@ -79,7 +98,7 @@ impl Shown {
                 return None;
             }
         };
-        let window = MainWindow::new(application, client);
+        let window = MainWindow::new(application, client, &self.exposures_shown);
         window.present();
         self.window.replace(Some(Rc::clone(&window)));
         Some(window)

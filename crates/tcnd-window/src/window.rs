@@ -48,7 +48,12 @@ pub(crate) struct MainWindow {
 }
 
 impl MainWindow {
-    pub(crate) fn new(application: &adw::Application, client: Client) -> Rc<Self> {
+    /// `exposures_shown` gets the state whether a person may look at exposures now.
+    pub(crate) fn new(
+        application: &adw::Application,
+        client: Client,
+        exposures_shown: &gio::SimpleAction,
+    ) -> Rc<Self> {
         let window = adw::ApplicationWindow::builder()
             .application(application)
             .title("Contact Tracing")
@@ -97,12 +102,36 @@ impl MainWindow {
         main.accept_files();
         main.follow_use();
         main.follow_tcnd();
+        main.tell_exposures_shown(exposures_shown);
         main.keep_welcome(welcome);
         main
     }
 
     pub(crate) fn present(&self) {
         self.context.window.present();
+    }
+
+    pub(crate) fn show_page(&self, name: &str) {
+        self.pages.set_visible_child_name(name);
+    }
+
+    /// Tells the tray item, which then notifies of nothing that is on the screen.
+    fn tell_exposures_shown(self: &Rc<Self>, action: &gio::SimpleAction) {
+        let main = Rc::downgrade(self);
+        let action = action.clone();
+        let tell = move || {
+            let Some(main) = main.upgrade() else { return };
+            let on_page = main.pages.visible_child_name().as_deref() == Some("exposures");
+            let shown = on_page && main.context.window.is_active() && main.exposures.is_listed();
+            action.set_state(&shown.to_variant());
+        };
+        let telling = tell.clone();
+        self.pages.connect_visible_child_notify(move |_| telling());
+        let telling = tell.clone();
+        self.context
+            .window
+            .connect_is_active_notify(move |_| telling());
+        self.exposures.connect_listed(tell);
     }
 
     /// The bar above the pages.
@@ -148,7 +177,7 @@ impl MainWindow {
         page.connect_activate(move |_, name| {
             let name = name.and_then(glib::Variant::str);
             if let (Some(main), Some(name)) = (main.upgrade(), name) {
-                main.pages.set_visible_child_name(name);
+                main.show_page(name);
             }
         });
         window.add_action(&page);

@@ -111,6 +111,16 @@ impl ExposuresPage {
         self.stack.upcast_ref()
     }
 
+    /// Whether the list is shown, and not hidden.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.stack.visible_child_name().as_deref() == Some("list")
+    }
+
+    /// Calls this when the list is shown or hidden.
+    pub(crate) fn connect_listed(&self, changed: impl Fn() + 'static) {
+        self.stack.connect_visible_child_notify(move |_| changed());
+    }
+
     /// Whether the number of new exposures changed, so that the list has to be asked for.
     pub(crate) fn show(&self, known: &Known) -> bool {
         let unseen = known.state().and_then(|state| state.unseen);

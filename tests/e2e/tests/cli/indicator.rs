@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use zbus::message::Type;
 use zbus::object_server::SignalEmitter;
-use zbus::{Connection, MatchRule, MessageStream, OwnedVariant, Variant, interface};
+use zbus::{Connection, MatchRule, MessageStream, OwnedVariant, Signature, Variant, interface};
 
 use crate::dbus_daemon::DbusDaemon;
 use crate::mock_tcnd::mock_driver::COOKIE;
@@ -32,8 +32,8 @@ enum Asked {
     /// The id it replaces, summary, body, and actions of a notification.
     Notified(u32, String, String, Vec<String>),
     Closed(u32),
-    /// The window was asked to show itself.
-    Activated,
+    /// The window was asked to show itself, or to do an action.
+    Activated(String),
 }
 
 /// The window.
@@ -43,7 +43,28 @@ struct Window(UnboundedSender<Asked>);
 impl Window {
     fn activate(&self, platform_data: HashMap<String, OwnedVariant>) {
         drop(platform_data);
-        let _ = self.0.send(Asked::Activated);
+        let _ = self.0.send(Asked::Activated(String::new()));
+    }
+
+    fn activate_action(
+        &self,
+        action_name: String,
+        parameter: Vec<OwnedVariant>,
+        platform_data: HashMap<String, OwnedVariant>,
+    ) {
+        drop((parameter, platform_data));
+        let _ = self.0.send(Asked::Activated(action_name));
+    }
+}
+
+/// Whether the window shows the exposures now.
+struct WindowActions(bool);
+
+#[interface(name = "org.gtk.Actions")]
+impl WindowActions {
+    fn describe(&self, action_name: &str) -> (bool, Signature, Vec<OwnedVariant>) {
+        assert_eq!(action_name, "exposures-shown");
+        (true, Signature::Unit, vec![OwnedVariant::from(self.0)])
     }
 }
 
@@ -158,6 +179,13 @@ impl Session {
         server.at(path, window).await.unwrap();
         let name = "org.tcncoalition.Tcnd1.Window";
         self.connection.request_name(name).await.unwrap();
+    }
+
+    async fn show_exposures(&self, shown: bool) {
+        let server = self.connection.object_server();
+        let path = "/org/tcncoalition/Tcnd1/Window";
+        let _ = server.remove::<WindowActions, _>(path).await;
+        server.at(path, WindowActions(shown)).await.unwrap();
     }
 
     fn command(&self, tcnd: &str) -> Command {
@@ -386,8 +414,33 @@ async fn a_click_on_the_notification_opens_the_window() {
     session.answer(7, "default").await;
     session.answer(1, "default").await;
     let asked = [session.asked().await, session.asked().await];
-    assert!(asked.contains(&Asked::Activated), "7 is not of ours");
+    assert!(
+        asked.contains(&Asked::Activated("show-exposures".to_owned())),
+        "7 is not of ours"
+    );
     assert!(asked.contains(&Asked::Closed(1)), "the server need not");
+}
+
+#[tokio::test]
+async fn what_the_window_shows_is_not_told_as_well() {
+    let it = well().await;
+    let mut session = Session::new().await;
+    session.start_notifications().await;
+    session.start_panel().await;
+    session.start_window().await;
+    session.show_exposures(true).await;
+    session.start(&it);
+    it.driver.unseen.send_replace(1);
+    let mut menu = session.registered().await;
+    menu.until("Something new for you…").await;
+    // The menu changes after a notification is shown.
+    assert!(session.asked.is_empty(), "the window shows it");
+    session.show_exposures(false).await;
+    it.driver.unseen.send_replace(2);
+    let asked = session.asked().await;
+    assert!(matches!(asked, Asked::Notified(0, ..)), "{asked:?}");
+    it.driver.unseen.send_replace(0);
+    assert_eq!(session.asked().await, Asked::Closed(1));
 }
 
 #[tokio::test]
