@@ -42,6 +42,9 @@ pub(crate) struct MainWindow {
     status: Rc<StatusPage>,
     encounters: Rc<EncountersPage>,
     exposures: Rc<ExposuresPage>,
+    /// Their widgets call them.
+    #[expect(dead_code, reason = "they live as long as the window")]
+    others: (Rc<ReportPage>, Rc<Welcome>),
     known: RefCell<Known>,
     /// When a person last used the window, in microseconds of the monotonic clock.
     used: Cell<i64>,
@@ -94,6 +97,7 @@ impl MainWindow {
             status,
             encounters,
             exposures,
+            others: (report, welcome),
             known: RefCell::default(),
             used: Cell::new(glib::monotonic_time()),
         });
@@ -103,7 +107,6 @@ impl MainWindow {
         main.follow_use();
         main.follow_tcnd();
         main.tell_exposures_shown(exposures_shown);
-        main.keep_welcome(welcome);
         main
     }
 
@@ -158,11 +161,22 @@ impl MainWindow {
             .bind_property("title-visible", &narrow, "reveal")
             .sync_create()
             .build();
-        self.whole
-            .bind_property("visible-child-name", &switcher, "view-switcher-enabled")
-            .transform_to(|_, name: Option<String>| Some(name.as_deref() == Some("pages")))
-            .sync_create()
-            .build();
+        // The welcome has no other pages to switch to.
+        let targets = [
+            (
+                switcher.upcast_ref::<gtk::Widget>(),
+                "view-switcher-enabled",
+            ),
+            (narrow.upcast_ref(), "visible"),
+        ];
+        for (target, property) in targets {
+            let binding = self
+                .whole
+                .bind_property("visible-child-name", target, property);
+            let shows_pages = |name: Option<String>| name.as_deref() == Some("pages");
+            let binding = binding.transform_to(move |_, name| Some(shows_pages(name)));
+            binding.sync_create().build();
+        }
         let content = gtk::Box::new(gtk::Orientation::Vertical, 0);
         content.append(&bar);
         content.append(&self.context.toasts);
@@ -351,11 +365,5 @@ impl MainWindow {
         if came_or_went || new_exposures {
             self.refresh().await;
         }
-    }
-
-    /// The welcome lives as long as the window.
-    fn keep_welcome(&self, welcome: Rc<Welcome>) {
-        self.whole
-            .connect_destroy(move |_| drop(Rc::clone(&welcome)));
     }
 }

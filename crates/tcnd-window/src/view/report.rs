@@ -42,7 +42,7 @@ impl PreviewView {
             };
         };
         let numbers = format!(
-            "{} that were on the air, in {}",
+            "{} on the air, in {}",
             counted(disclosure.numbers, "number"),
             counted(disclosure.parts.into(), "signed report")
         );
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(view.rows[0].subtitle, "2026-11-27 18:00 to 18:00");
         assert_eq!(
             view.rows[1].subtitle,
-            "48 numbers that were on the air, in 2 signed reports"
+            "48 numbers on the air, in 2 signed reports"
         );
         assert!(
             view.rows[2]
