@@ -21,7 +21,7 @@ pub(crate) fn files() -> Vec<(String, String)> {
 }
 
 /// Every program, as a clap command.
-pub(crate) fn programs() -> [Command; 6] {
+pub(crate) fn programs() -> [Command; 7] {
     [
         ::tcnctl::command(),
         DaemonFlags::command(),
@@ -29,5 +29,6 @@ pub(crate) fn programs() -> [Command; 6] {
         tcn_reportd::ReportdArgs::command(),
         tcnd_indicator::IndicatorArgs::command(),
         tcnd_kiosk::KioskArgs::command(),
+        tcnd_window::WindowArgs::command(),
     ]
 }

@@ -146,8 +146,8 @@ const CHECKERS: [&str; 3] = [
 /// References of the pages besides each other.
 const ALSO: [&str; 3] = ["tcnd.toml(5)", "org.tcncoalition.Tcnd1(5)", "tcnd(8)"];
 
-/// Another program, to which the first page refers.
-const INDICATOR: &str = "tcnd-indicator(1)";
+/// The programs of the desktop, to which the first page refers.
+const DESKTOP: [&str; 2] = ["tcnd-indicator(1)", "tcnd-window(1)"];
 
 const JSON: &str =
     "/usr/share/doc/tcnd/tcnctl-json.md, the documents that the commands print with --json.";
@@ -194,8 +194,11 @@ fn page(command: &Command, parent: Option<&Command>) -> String {
         examples(&mut roff, of_this);
     }
     let up = parent.map(|parent| format!("{}(1)", title(parent)));
-    let first = up.as_deref().unwrap_or(INDICATOR);
-    let also: Vec<_> = [first].into_iter().chain(ALSO).collect();
+    let first = match &up {
+        Some(up) => &[up.as_str()][..],
+        None => &DESKTOP,
+    };
+    let also: Vec<_> = first.iter().copied().chain(ALSO).collect();
     see_also(&mut roff, &also, &[JSON]);
     help(command) + &roff.to_roff()
 }

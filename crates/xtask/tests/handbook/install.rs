@@ -9,6 +9,9 @@ use tempfile::TempDir;
 
 use crate::{names, path, programs, read, said};
 
+/// What is installed by a target of its own, from `install` to `install-kiosk`.
+const PARTS: [&str; 5] = ["", "-server", "-indicator", "-window", "-kiosk"];
+
 /// A folder that stands for the system, and one with the built files.
 struct System {
     root: TempDir,
@@ -22,6 +25,15 @@ impl System {
             fs::write(built.path().join(name), "").unwrap();
         }
         Self { root, built }
+    }
+
+    /// With all that can be installed.
+    fn complete() -> Self {
+        let system = Self::new();
+        for part in PARTS {
+            system.make(&format!("install{part}"));
+        }
+        system
     }
 
     fn make(&self, target: &str) {
@@ -55,58 +67,55 @@ fn walk(root: &Path, folder: &Path, files: &mut BTreeSet<String>) {
 /// next installation does not replace them, and removal does not delete them.
 #[test]
 fn what_is_installed_is_uninstalled() {
-    for (install, uninstall, settings) in [
-        ("install", "uninstall", "/etc/tcnd/tcnd-sync.env"),
+    for (part, settings) in [
+        ("", Some("/etc/tcnd/tcnd-sync.env")),
         (
-            "install-indicator",
-            "uninstall-indicator",
-            "/etc/xdg/autostart/org.tcncoalition.Tcnd1.Indicator.desktop",
+            "-indicator",
+            Some("/etc/xdg/autostart/org.tcncoalition.Tcnd1.Indicator.desktop"),
         ),
-        ("install-kiosk", "uninstall-kiosk", "/etc/tcnd/kiosk.toml"),
-        (
-            "install-server",
-            "uninstall-server",
-            "/etc/tcnd/reportd.toml",
-        ),
+        ("-window", None),
+        ("-kiosk", Some("/etc/tcnd/kiosk.toml")),
+        ("-server", Some("/etc/tcnd/reportd.toml")),
     ] {
         let system = System::new();
-        system.make(install);
-        assert!(system.files().len() > 3, "{install}");
-        let place = system.root.path().join(&settings[1..]);
-        fs::write(&place, "mine").unwrap();
-        system.make(install);
-        system.make(uninstall);
-        assert_eq!(system.files(), BTreeSet::from([settings.to_owned()]));
-        assert_eq!(fs::read_to_string(place).unwrap(), "mine");
+        let place = settings.map(|settings| system.root.path().join(&settings[1..]));
+        system.make(&format!("install{part}"));
+        assert!(system.files().len() > 3, "install{part}");
+        if let Some(place) = &place {
+            fs::write(place, "mine").unwrap();
+        }
+        system.make(&format!("install{part}"));
+        system.make(&format!("uninstall{part}"));
+        let left = settings.map(str::to_owned).into_iter().collect();
+        assert_eq!(system.files(), left, "uninstall{part}");
+        if let Some(place) = &place {
+            assert_eq!(fs::read_to_string(place).unwrap(), "mine");
+        }
     }
 }
 
-/// All may be installed on one machine, and one removed.
+/// All parts may be installed on one machine, and one of them removed.
 #[test]
-fn no_part_shares_a_file_with_the_rest() {
-    let system = System::new();
-    system.make("install");
-    let rest = system.files();
-    for (install, uninstall) in [
-        ("install-server", "uninstall-server"),
-        ("install-indicator", "uninstall-indicator"),
-        ("install-kiosk", "uninstall-kiosk"),
-    ] {
-        system.make(install);
-        system.make(uninstall);
+fn no_part_takes_a_file_of_another() {
+    let system = System::complete();
+    for part in PARTS {
+        system.make(&format!("uninstall{part}"));
+        let left = system.files();
+        for other in PARTS.into_iter().filter(|other| *other != part) {
+            let others = System::new();
+            others.make(&format!("install{other}"));
+            assert!(
+                others.files().is_subset(&left),
+                "uninstall{part}, install{other}"
+            );
+        }
+        system.make(&format!("install{part}"));
     }
-    let mut left = system.files();
-    left.retain(|file| rest.contains(file) || !file.starts_with("/etc/"));
-    assert_eq!(left, rest);
 }
 
 #[test]
 fn everything_that_ships_is_installed() {
-    let system = System::new();
-    system.make("install");
-    system.make("install-server");
-    system.make("install-indicator");
-    system.make("install-kiosk");
+    let system = System::complete();
     let files = system.files();
     let mut expected: Vec<_> = names("packaging/man")
         .into_iter()
@@ -123,6 +132,9 @@ fn everything_that_ships_is_installed() {
         ("packaging/catalog", "/usr/lib/systemd/catalog"),
         ("packaging/metainfo", "/usr/share/metainfo"),
         ("packaging/autostart", "/etc/xdg/autostart"),
+        ("packaging/applications", "/usr/share/applications"),
+        ("packaging/mime", "/usr/share/mime/packages"),
+        ("dbus/services", "/usr/share/dbus-1/services"),
         (
             "packaging/completions/bash",
             "/usr/share/bash-completion/completions",
@@ -149,14 +161,27 @@ fn everything_that_ships_is_installed() {
     assert!(missing.is_empty(), "not installed: {missing:?}");
 }
 
+#[test]
+fn every_entry_of_a_desktop_has_its_icon() {
+    let system = System::complete();
+    let files = system.files();
+    let entries = files.iter().filter(|file| file.ends_with(".desktop"));
+    let mut seen = 0;
+    for entry in entries {
+        let text = fs::read_to_string(system.root.path().join(&entry[1..])).unwrap();
+        let icon = text.lines().find_map(|line| line.strip_prefix("Icon="));
+        let icon = icon.unwrap_or_else(|| panic!("{entry}: no Icon"));
+        let place = format!("/usr/share/icons/hicolor/scalable/apps/{icon}.svg");
+        assert!(files.contains(&place), "{entry}: {place}");
+        seen += 1;
+    }
+    assert_eq!(seen, 2);
+}
+
 /// Every path below /usr in pages and units exists afterwards.
 #[test]
 fn what_pages_name_is_installed() {
-    let system = System::new();
-    system.make("install");
-    system.make("install-server");
-    system.make("install-indicator");
-    system.make("install-kiosk");
+    let system = System::complete();
     let pages = names("packaging/man")
         .into_iter()
         .map(|name| format!("packaging/man/{name}"));

@@ -50,7 +50,7 @@ fn programs() -> Vec<String> {
         let sections = text.split("[[bin]]\nname = \"").skip(1);
         programs.extend(sections.map(|section| section.split('"').next().unwrap().to_owned()));
     }
-    assert_eq!(programs.len(), 7, "{programs:?}");
+    assert_eq!(programs.len(), 8, "{programs:?}");
     programs
 }
 
