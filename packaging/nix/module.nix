@@ -13,7 +13,7 @@ let
   toml = pkgs.formats.toml { };
   package = lib.mkOption {
     type = lib.types.package;
-    default = pkgs.callPackage ./package.nix { };
+    default = pkgs.callPackage ./package.nix { withWindow = cfg.window.enable; };
     description = "The package to use.";
   };
   user = name: {
@@ -41,6 +41,7 @@ in
       example = [ { name = "example"; kind = "coepi-v4"; url = "https://reports.example.org/v4/tcnreport/0.4.0"; } ];
       description = "Where reports of others come from. With at least one source, tcnd-sync runs from time to time.";
     };
+    window.enable = lib.mkEnableOption "the window, tcnd-window, which needs GTK";
     kiosk.enable = lib.mkEnableOption "the page of a kiosk, /run/tcnd-kiosk/index.html";
     kiosk.settings = lib.mkOption {
       type = toml.type;

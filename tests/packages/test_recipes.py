@@ -42,6 +42,9 @@ def evaluated(expression):
 PLAYED = """
   lib = {
     cleanSource = path: path;
+    optional = condition: item: if condition then [ item ] else [ ];
+    optionals = condition: items: if condition then items else [ ];
+    optionalString = condition: text: if condition then text else "";
     licenses = { mit = "mit"; asl20 = "asl20"; };
     mkEnableOption = what: { inherit what; };
     mkOption = option: option;
@@ -121,13 +124,23 @@ class Arch(unittest.TestCase):
 
 
 class Nix(unittest.TestCase):
-    def test_the_package_evaluates(self):
-        package = evaluated(f"""let {PLAYED} in import {RECIPES}/nix/package.nix {{
+    def package(self, more=""):
+        return evaluated(f"""let {PLAYED} in import {RECIPES}/nix/package.nix {{
           inherit lib; pkg-config = "pkg-config"; dbus = "dbus"; python3 = "python3";
+          gtk4 = "gtk4"; libadwaita = "libadwaita"; wrapGAppsHook4 = "wrapGAppsHook4"; {more}
           rustPlatform.buildRustPackage = it: removeAttrs it [ "src" "cargoLock" ];
         }}""")
-        self.assertEqual(package["buildInputs"], ["dbus"])
+
+    def test_the_package_evaluates(self):
+        package = self.package()
+        self.assertEqual(package["buildInputs"], ["dbus", "gtk4", "libadwaita"])
         self.assertEqual(package["meta"]["license"], ["mit", "asl20"])
+
+    def test_without_the_window_it_needs_no_gtk(self):
+        package = self.package("withWindow = false;")
+        self.assertEqual((package["buildInputs"], package["cargoBuildFlags"]), (["dbus"], []))
+        self.assertNotIn("window", json.dumps(package))
+        self.assertNotIn("services/*", package["installPhase"])
 
     def module(self, services):
         return evaluated(f"""let {PLAYED}
