@@ -8,7 +8,9 @@
 //! next.
 //!
 //! A window begins with each number, since a controller needs discovery to start before the
-//! advert (`radio::bluez`), and lasts from when the radio says that discovery runs.
+//! advert (`radio::bluez`), and lasts from when the radio says that discovery runs. That ends
+//! the windows of the number before: were they to go on, or the first window to wait until a
+//! pause is over, the times under one number would follow from those under the other.
 
 use std::time::Duration;
 
@@ -100,8 +102,19 @@ mod tests {
     /// Ends of the windows and of the pauses, for as long, by a controller that needs `slow`
     /// to start.
     fn run(cadence: Cadence, seed: u64, slow: Duration, length: Duration) -> Vec<(bool, Duration)> {
+        run_after(Listening::default(), cadence, seed, slow, length)
+    }
+
+    /// The same, where a number comes in this state.
+    fn run_after(
+        mut listening: Listening,
+        cadence: Cadence,
+        seed: u64,
+        slow: Duration,
+        length: Duration,
+    ) -> Vec<(bool, Duration)> {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
-        let (mut listening, mut changes) = (Listening::default(), Vec::new());
+        let mut changes = Vec::new();
         let (mut now, mut ordered) = (Duration::from_secs(100), true);
         while now < length {
             let mut out = Vec::new();
@@ -129,7 +142,30 @@ mod tests {
         changes
     }
 
+    /// Any state in which a number may come.
+    fn states() -> impl Strategy<Value = Listening> {
+        let times = || (70_000_u64..130_000).prop_map(Duration::from_millis);
+        prop_oneof![
+            Just(Listening::Off),
+            Just(Listening::Starting),
+            times().prop_map(Listening::Open),
+            times().prop_map(Listening::Paused),
+        ]
+    }
+
     proptest! {
+        #[test]
+        fn the_windows_under_a_number_do_not_depend_on_those_before(
+            before in states(),
+            seed: u64,
+            short: bool,
+        ) {
+            let cadence = if short { Cadence::ShortWindows } else { Cadence::Windows };
+            let (slow, length) = (Duration::from_millis(200), Duration::from_secs(1000));
+            let after = run_after(before, cadence, seed, slow, length);
+            prop_assert_eq!(after, run(cadence, seed, slow, length));
+        }
+
         #[test]
         fn windows_and_pauses_are_as_long_as_they_say(seed: u64, slow in 0_u64..4000, short: bool) {
             let cadence = if short { Cadence::ShortWindows } else { Cadence::Windows };
