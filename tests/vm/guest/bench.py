@@ -88,10 +88,10 @@ class Bench:
         """Seconds it took to fall silent; None while a frame of this machine is on the air."""
         return judge.off_air_after(self.world.airings(self.address), moment, self.now())
 
-    def start_second(self):
+    def start_second(self, way=BROADCAST):
         """A second daemon on the second controller."""
         second = Second(self.world)
-        second.start(self.BRAVO)
+        second.start(self.BRAVO, way)
         return second
 
     @contextmanager

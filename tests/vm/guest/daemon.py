@@ -226,11 +226,11 @@ class Second:
     def __init__(self, world):
         self.world = world
 
-    def start(self, adapter):
+    def start(self, adapter, way=BROADCAST):
         for folder in ("/run/tcnd-second", self.state_dir):
             subprocess.run(["install", "-d", "-m", "700", "-o", "tcnd", folder], check=True)
         self.write("/run/tcnd-second/bus.conf", PRIVATE_BUS.format(address=f"unix:path={self.socket}"))
-        self.write("/run/tcnd-second/tcnd.toml", configuration(adapter))
+        self.write("/run/tcnd-second/tcnd.toml", configuration(adapter, way))
         self.run("bench-bus", "dbus-daemon", "--nofork", "--config-file=/run/tcnd-second/bus.conf")
         self.world.wait("the second bus", lambda: os.path.exists(self.socket), SET_UP_WITHIN)
         self.watched = Watched(dbus.bus.BusConnection(f"unix:path={self.socket}"))
