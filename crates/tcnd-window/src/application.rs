@@ -7,13 +7,17 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use adw::prelude::*;
-use gtk::{gio, glib};
+use gtk::{gdk, gio, glib};
 
 use crate::APPLICATION_ID;
 use crate::args::WindowArgs;
 use crate::client::Client;
 use crate::widgets::spawn;
 use crate::window::MainWindow;
+
+/// Texts of libadwaita whose contrast is too low to be read by all.
+const STYLE: &str = "@define-color accent_bg_color #1c71d8;
+row .subtitle, .dim-label { opacity: 0.9; }";
 
 /// Runs until the last window is closed.
 pub(crate) fn run(args: &WindowArgs) -> ExitCode {
@@ -30,6 +34,7 @@ pub(crate) fn run(args: &WindowArgs) -> ExitCode {
         }
     });
     application.add_action(&quit);
+    application.connect_startup(|_| style());
     let exposures_shown =
         gio::SimpleAction::new_stateful("exposures-shown", None, &false.to_variant());
     // Others read its state, and cannot set it.
@@ -65,6 +70,15 @@ pub(crate) fn run(args: &WindowArgs) -> ExitCode {
     match application.run_with_args(&argv) {
         glib::ExitCode::SUCCESS => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
+    }
+}
+
+fn style() {
+    let provider = gtk::CssProvider::new();
+    provider.load_from_data(STYLE);
+    if let Some(display) = gdk::Display::default() {
+        let priority = gtk::STYLE_PROVIDER_PRIORITY_APPLICATION;
+        gtk::style_context_add_provider_for_display(&display, &provider, priority);
     }
 }
 

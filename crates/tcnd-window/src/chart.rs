@@ -24,7 +24,6 @@ const DESCRIPTION: &str = r#"<interface>
   <object class="GtkLabel" id="words">
     <property name="wrap">true</property>
     <property name="xalign">0</property>
-    <style><class name="dim-label"/></style>
   </object>
 </interface>"#;
 

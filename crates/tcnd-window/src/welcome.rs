@@ -8,7 +8,7 @@ use adw::prelude::*;
 use crate::calls;
 use crate::context::Context;
 use crate::view::TextRow;
-use crate::widgets::{button, column, group, paragraph, row, spawn};
+use crate::widgets::{button, column, group, paragraph, row, show_page, spawn};
 
 /// One page.
 struct WelcomePage {
@@ -73,6 +73,7 @@ impl Welcome {
             let page = welcome.page(at);
             welcome.stack.add_named(&page, Some(&at.to_string()));
         }
+        welcome.go(0);
         welcome
     }
 
@@ -125,7 +126,7 @@ impl Welcome {
     }
 
     fn go(&self, at: usize) {
-        self.stack.set_visible_child_name(&at.to_string());
+        show_page(&self.stack, &at.to_string());
     }
 
     async fn turn_on(&self) {

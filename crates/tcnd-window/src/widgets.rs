@@ -1,6 +1,7 @@
 //! Widgets that the pages share. None of them reads text as markup.
 
 use std::cell::RefCell;
+use std::iter;
 use std::path::PathBuf;
 
 use adw::prelude::*;
@@ -111,6 +112,24 @@ impl RowList {
         self.group.set_visible(!rows.is_empty());
         self.rows.replace(rows);
     }
+}
+
+/// Shows a page of a stack. GTK 4.8 tells screen readers of the other pages too, except of
+/// invisible ones.
+pub(crate) fn show_page(stack: &gtk::Stack, name: &str) {
+    let Some(page) = stack.child_by_name(name) else {
+        return;
+    };
+    page.set_visible(true);
+    stack.set_visible_child(&page);
+    for other in children(stack).filter(|child| *child != page) {
+        other.set_visible(false);
+    }
+}
+
+/// The widgets directly in a widget.
+pub(crate) fn children(widget: &impl IsA<gtk::Widget>) -> impl Iterator<Item = gtk::Widget> {
+    iter::successors(widget.first_child(), gtk::Widget::next_sibling)
 }
 
 /// Asks before something is done; whether the person agreed.

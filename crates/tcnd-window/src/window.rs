@@ -15,7 +15,7 @@ use crate::page::exposures::ExposuresPage;
 use crate::page::report::ReportPage;
 use crate::page::status::StatusPage;
 use crate::welcome::Welcome;
-use crate::widgets::{file_to_open, spawn};
+use crate::widgets::{children, file_to_open, show_page, spawn};
 use crate::{data, import, session};
 
 /// How often a visible page asks again for what tcnd sends no signals about.
@@ -82,7 +82,11 @@ impl MainWindow {
         ];
         for ((name, title, icon), widget) in PAGES.iter().zip(widgets) {
             pages
-                .add_titled(widget, Some(name), title)
+                .add_titled(
+                    &adw::Bin::builder().child(widget).build(),
+                    Some(name),
+                    title,
+                )
                 .set_icon_name(Some(icon));
         }
         let welcome = Welcome::new(&context);
@@ -149,6 +153,7 @@ impl MainWindow {
         menu.append(Some("About Contact Tracing"), Some("win.about"));
         menu.append(Some("Quit"), Some("app.quit"));
         let menu = gtk::MenuButton::builder()
+            .label("Menu")
             .icon_name("open-menu-symbolic")
             .menu_model(&menu)
             .primary(true)
@@ -212,7 +217,9 @@ impl MainWindow {
         application.set_accels_for_action("win.open", &["<Control>o"]);
         application.set_accels_for_action("app.quit", &["<Control>q"]);
         let pages = Rc::downgrade(self);
-        self.pages.connect_visible_child_notify(move |_| {
+        hide_others(&self.pages);
+        self.pages.connect_visible_child_notify(move |stack| {
+            hide_others(stack);
             if let Some(main) = pages.upgrade() {
                 spawn(async move { main.refresh().await });
             }
@@ -356,14 +363,24 @@ impl MainWindow {
         let first = known
             .state()
             .is_some_and(|state| state.consent == "never" && !state.enabled);
-        self.whole
-            .set_visible_child_name(if first { "welcome" } else { "pages" });
+        show_page(&self.whole, if first { "welcome" } else { "pages" });
         self.status.show(&known);
         self.encounters.show(&known);
         let new_exposures = self.exposures.show(&known);
         self.known.replace(known);
         if came_or_went || new_exposures {
             self.refresh().await;
+        }
+    }
+}
+
+/// Makes all but the visible page invisible, as [`show_page`] does. They keep their tabs,
+/// because it is the content that is invisible.
+fn hide_others(pages: &adw::ViewStack) {
+    let shown = pages.visible_child();
+    for page in children(pages) {
+        if let Some(content) = page.first_child() {
+            content.set_visible(Some(&page) == shown.as_ref());
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::client::Known;
 use crate::context::Context;
 use crate::view::encounters::{Bar, EncountersView};
 use crate::view::foreign;
-use crate::widgets::{RowList, button, column, paragraph, spawn};
+use crate::widgets::{RowList, button, column, paragraph, show_page, spawn};
 use crate::{calls, clock};
 
 /// How long contacts are kept if tcnd does not say it, in days.
@@ -60,6 +60,7 @@ impl EncountersPage {
         let stack = gtk::Stack::new();
         stack.add_named(&root, Some("bars"));
         stack.add_named(&refusal, Some("refused"));
+        show_page(&stack, "bars");
         let page = Rc::new(Self {
             context: context.clone(),
             stack,
@@ -118,7 +119,7 @@ impl EncountersPage {
         {
             Ok(quarters) => {
                 self.set(EncountersView::new(from, &quarters, &now));
-                self.stack.set_visible_child_name("bars");
+                show_page(&self.stack, "bars");
             }
             Err(error) => {
                 let why = match error.is_refusal() {
@@ -129,7 +130,7 @@ impl EncountersPage {
                 };
                 self.refusal
                     .set_description(Some(&gtk::glib::markup_escape_text(&why)));
-                self.stack.set_visible_child_name("refused");
+                show_page(&self.stack, "refused");
             }
         }
     }

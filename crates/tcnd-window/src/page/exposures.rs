@@ -10,7 +10,7 @@ use crate::client::Known;
 use crate::context::Context;
 use crate::view::TextRow;
 use crate::view::exposures::{ADVICE, ExposureView, ExposuresView, SHOWN};
-use crate::widgets::{RowList, button, column, expander, group, paragraph, row, spawn};
+use crate::widgets::{RowList, button, column, expander, group, paragraph, row, show_page, spawn};
 use crate::{calls, clock};
 
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl ExposuresPage {
             ),
             Some("absent"),
         );
-        stack.set_visible_child_name("absent");
+        show_page(&stack, "absent");
         let page = Rc::new(Self {
             context: context.clone(),
             stack,
@@ -142,7 +142,7 @@ impl ExposuresPage {
 
     /// Keeps nothing of what was shown.
     fn blank(self: &Rc<Self>) {
-        self.stack.set_visible_child_name("hidden");
+        show_page(&self.stack, "hidden");
         self.fill(ExposuresView::default());
     }
 
@@ -171,7 +171,7 @@ impl ExposuresPage {
             Err(error) if error.is_refusal() => "refused",
             Err(_) => "absent",
         };
-        self.stack.set_visible_child_name(name);
+        show_page(&self.stack, name);
     }
 
     fn fill(self: &Rc<Self>, view: ExposuresView) {

@@ -16,7 +16,7 @@ use crate::view::TextRow;
 use crate::view::report::{
     CONSENT, DAYS, MAX_SYMPTOM_DAYS, PreviewView, choices, concerns, memo, says,
 };
-use crate::widgets::{RowList, button, column, group, paragraph, row, spawn};
+use crate::widgets::{RowList, button, column, group, paragraph, row, show_page, spawn};
 use crate::{calls, clock};
 
 /// What is called when the steps are over, with the id of the report if one was made.
@@ -84,6 +84,7 @@ impl MakeReport {
         for (name, content, back, forward) in steps {
             stack.add_named(&step(content, back, forward), Some(name));
         }
+        show_page(&stack, "preview");
         let steps = Rc::new(Self {
             context: context.clone(),
             stack,
@@ -102,12 +103,8 @@ impl MakeReport {
         });
         steps.listen(&to_consent);
         steps.leads(&cancel, |steps| (steps.ended)(None));
-        steps.leads(&to_preview, |steps| {
-            steps.stack.set_visible_child_name("preview")
-        });
-        steps.leads(&back, |steps| {
-            steps.stack.set_visible_child_name("symptoms")
-        });
+        steps.leads(&to_preview, |steps| show_page(&steps.stack, "preview"));
+        steps.leads(&back, |steps| show_page(&steps.stack, "symptoms"));
         steps
     }
 
@@ -126,7 +123,7 @@ impl MakeReport {
 
     fn listen(self: &Rc<Self>, to_consent: &gtk::Button) {
         self.leads(&self.to_symptoms, |steps| {
-            steps.stack.set_visible_child_name("symptoms");
+            show_page(&steps.stack, "symptoms");
         });
         self.leads(to_consent, |steps| steps.ask_consent());
         self.leads(&self.make, |steps| {
@@ -162,7 +159,7 @@ impl MakeReport {
         });
         self.span.set((from, to));
         self.disclosure.replace(disclosure);
-        self.stack.set_visible_child_name("preview");
+        show_page(&self.stack, "preview");
         true
     }
 
@@ -189,7 +186,7 @@ impl MakeReport {
                 rows.extend(notes.map(|note| TextRow::new(note, "")));
                 self.summary.set(&rows);
                 self.memo.replace(Some(memo));
-                self.stack.set_visible_child_name("consent");
+                show_page(&self.stack, "consent");
             }
         }
     }

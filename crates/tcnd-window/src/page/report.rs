@@ -13,7 +13,7 @@ use crate::view::TextRow;
 use crate::view::own_reports::OwnReportView;
 use crate::view::report::publish_question;
 use crate::widgets::{
-    agrees, button, column, expander, file_to_save, group, paragraph, row, spawn,
+    agrees, button, column, expander, file_to_save, group, paragraph, row, show_page, spawn,
 };
 use crate::{calls, clock, file_pipe};
 
@@ -48,7 +48,6 @@ impl ReportPage {
             "If somebody gave you a report, open it from the menu, or drop its file here: this \
              computer then looks whether it met them.",
         );
-        other.add_css_class("dim-label");
         let root = column(&[begin.upcast_ref(), own.upcast_ref(), other.upcast_ref()]);
         let stack = gtk::Stack::new();
         stack.add_named(&root, Some("own"));
@@ -64,13 +63,14 @@ impl ReportPage {
         let ending = Rc::downgrade(&page);
         let steps = MakeReport::new(context, move |made| {
             if let Some(page) = ending.upgrade() {
-                page.stack.set_visible_child_name("own");
+                show_page(&page.stack, "own");
                 if made.is_some() {
                     spawn(async move { page.update().await });
                 }
             }
         });
         page.stack.add_named(steps.widget(), Some("steps"));
+        show_page(&page.stack, "own");
         page.steps.replace(Some(steps));
         page.listen();
         page
@@ -100,7 +100,7 @@ impl ReportPage {
         if let Some(steps) = steps
             && steps.begin().await
         {
-            self.stack.set_visible_child_name("steps");
+            show_page(&self.stack, "steps");
         }
     }
 

@@ -49,7 +49,7 @@ impl StatusPage {
             .label("This is a simulation: the neighbourhood is made up.")
             .wrap(true)
             .visible(false)
-            .css_classes(["warning", "heading"])
+            .css_classes(["heading"])
             .build();
         let icon = gtk::Image::builder()
             .pixel_size(32)
