@@ -154,7 +154,6 @@ impl MainWindow {
         menu.append(Some("Quit"), Some("app.quit"));
         let menu = gtk::MenuButton::builder()
             .label("Menu")
-            .icon_name("open-menu-symbolic")
             .menu_model(&menu)
             .primary(true)
             .tooltip_text("Menu")
