@@ -1,4 +1,4 @@
-"""What a program tells assistive technology: its tree by AT-SPI, read anew with each call."""
+"""What a program tells assistive technology: its tree by AT-SPI, read again with each call."""
 
 import gi
 

@@ -2,7 +2,7 @@
 """The window on a display, as people and as assistive technology use it.
 
 The real tcnd with the simulated radio is on a private bus. The window is read and used by AT-SPI and by
-a keyboard. The trees that the pages have are in tests/screens/window; WRITE_TREES=1 writes them anew. The
+a keyboard. The trees that the pages have are in tests/screens/window; WRITE_TREES=1 writes them again. The
 pictures are kept in target/screens. TCND_PROGRAMS names the folder of the programs, which is target/debug
 if it is not set. Needs adwaita-icon-theme, at-spi2-core, dbus, imagemagick, libadwaita-1-0, openbox,
 python3-gi, xdotool, xvfb and x11-apps.

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use adw::prelude::*;
 use gtk::{gdk, gio, glib};
 
-use crate::APPLICATION_ID;
 use crate::args::WindowArgs;
+use crate::calls::APPLICATION_ID;
 use crate::client::Client;
 use crate::widgets::spawn;
 use crate::window::MainWindow;

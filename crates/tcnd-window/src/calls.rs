@@ -17,8 +17,10 @@ use tcnd_client::proxy::{
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, OwnedVariant, Variant};
 
-use crate::APPLICATION_ID;
 use crate::view::encounters::Quarters;
+
+/// The name by which tcnd, the session and other programs know this one.
+pub(crate) const APPLICATION_ID: &str = "org.tcncoalition.Tcnd1.Window";
 
 /// The seconds of a bar.
 const BAR: u32 = 900;

@@ -2,7 +2,7 @@
 //!
 //! The window never waits for the bus: a call is a task of tokio, and the window awaits its
 //! result between its own events. Calls that a person chose let polkit ask for a password,
-//! however long that takes. Calls that nobody chose never do, and end after [`ANSWER`].
+//! however long that takes. Calls that no person chose never do, and end after [`ANSWER`].
 
 use std::fmt;
 use std::future::{Future, pending};
@@ -18,7 +18,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use zbus::Connection;
 
-/// How long tcnd may take to answer what nobody waits for.
+/// How long tcnd may take to answer where no person waits.
 pub(crate) const ANSWER: Duration = Duration::from_secs(5);
 
 /// After how long a bus that was gone, or a tcnd that did not answer, is asked again.

@@ -84,7 +84,7 @@ impl Actions {
             ),
             (
                 "Erase all contacts",
-                "Nobody can warn you of what was before",
+                "You cannot be warned of what was before",
                 "Erase…",
                 DataAction::EraseAll,
             ),

@@ -13,7 +13,7 @@ use crate::widgets::complain;
 use crate::{calls, file_pipe};
 
 /// Matches the reports of files, and says what became of each. Only the exposures page, which
-/// hides itself, says whether somebody was met.
+/// hides itself, says whether this computer met a person who reported.
 pub(crate) async fn open(context: &Context, files: &[gio::File]) {
     let mut results = Vec::new();
     for file in files {
@@ -55,7 +55,7 @@ fn label(path: &Path) -> String {
     label
 }
 
-/// What became of the reports of a file. It is the same whether somebody was met or not:
+/// What became of the reports of a file. It is the same whether a report matched contacts or not:
 /// bystanders see it.
 fn outcome(counts: &ImportCounts) -> String {
     let read = counts.accepted + counts.duplicate + counts.bad_signature;
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bystanders_do_not_see_whether_somebody_was_met() {
+    fn bystanders_do_not_see_whether_a_report_matched() {
         let met = ImportCounts {
             accepted: 2,
             new_exposures: 1,

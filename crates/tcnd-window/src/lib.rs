@@ -27,9 +27,6 @@ pub use args::WindowArgs;
 
 use std::process::ExitCode;
 
-/// The name by which tcnd, the session and other programs know this one.
-pub(crate) const APPLICATION_ID: &str = "org.tcncoalition.Tcnd1.Window";
-
 /// Runs the program until the person closes its window.
 #[must_use]
 pub fn main(args: &WindowArgs) -> ExitCode {

@@ -27,7 +27,7 @@ trait Session {
 
 /// Tells each change, until the receivers are gone or logind is.
 pub(crate) async fn watch_lock(locked: watch::Sender<bool>) {
-    // An error means that nobody knows, and then the session counts as unlocked.
+    // After an error it is not known, and then the session counts as unlocked.
     let _ = follow(&locked).await;
 }
 

@@ -28,7 +28,7 @@ const PAGES: [WelcomePage; 3] = [
     },
     WelcomePage {
         title: "What others learn",
-        text: "Nobody learns your name or where you are, because there is nothing of that in it.",
+        text: "Others do not learn your name or where you are, because there is nothing of that in it.",
         rows: &[
             (
                 "A passer-by",
@@ -47,7 +47,7 @@ const PAGES: [WelcomePage; 3] = [
     },
     WelcomePage {
         title: "Whom it concerns",
-        text: "Whoever uses this computer is traced with it. Tell the others who use it. You can \
+        text: "Everyone who uses this computer is traced with it. Tell the others who use it. You can \
                switch it off at any time, and destroy all that it knows.",
         rows: &[],
     },

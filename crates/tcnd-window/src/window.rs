@@ -60,7 +60,7 @@ impl MainWindow {
         let window = adw::ApplicationWindow::builder()
             .application(application)
             .title("Contact Tracing")
-            .icon_name(crate::APPLICATION_ID)
+            .icon_name(crate::calls::APPLICATION_ID)
             .default_width(720)
             .default_height(640)
             .build();
@@ -148,7 +148,7 @@ impl MainWindow {
             .title("Contact Tracing")
             .build();
         let menu = gio::Menu::new();
-        menu.append(Some("Open a report of somebody else…"), Some("win.open"));
+        menu.append(Some("Open a report of another person…"), Some("win.open"));
         menu.append(Some("Data and settings…"), Some("win.data"));
         menu.append(Some("About Contact Tracing"), Some("win.about"));
         menu.append(Some("Quit"), Some("app.quit"));
@@ -204,7 +204,7 @@ impl MainWindow {
             application.set_accels_for_action(&action, &[&format!("<Alt>{}", at + 1)]);
         }
         self.action("open", |main| async move {
-            let title = "Open a report of somebody else";
+            let title = "Open a report of another person";
             if let Some(file) = file_to_open(&main.context.window, title).await {
                 main.open(&[file]).await;
             }
@@ -243,7 +243,7 @@ impl MainWindow {
     fn about(&self) {
         let about = adw::AboutWindow::builder()
             .application_name("Contact Tracing")
-            .application_icon(crate::APPLICATION_ID)
+            .application_icon(crate::calls::APPLICATION_ID)
             .version(env!("CARGO_PKG_VERSION"))
             .comments("The window of tcnd, which broadcasts Temporary Contact Numbers and hears those nearby")
             .license_type(gtk::License::MitX11)
@@ -273,7 +273,7 @@ impl MainWindow {
         self.refresh().await;
     }
 
-    /// Hides the exposures when nobody uses the window, and asks again every minute for what
+    /// Hides the exposures when the window is not used, and asks again every minute for what
     /// is visible.
     fn follow_use(self: &Rc<Self>) {
         let used = |main: &std::rc::Weak<Self>| {

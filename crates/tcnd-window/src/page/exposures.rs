@@ -1,5 +1,5 @@
-//! The exposures page. It hides what it shows while the session is locked, and when nobody
-//! has used the window for five minutes.
+//! The exposures page. It hides what it shows while the session is locked, and when the
+//! window was not used for five minutes.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -55,7 +55,7 @@ impl ExposuresPage {
             ),
             Some("refused"),
         );
-        stack.add_named(&blank("Hidden", "This page hides what it shows while the session is locked, and when nobody uses the window.", &show), Some("hidden"));
+        stack.add_named(&blank("Hidden", "This page hides what it shows while the session is locked, and when the window is not used.", &show), Some("hidden"));
         stack.add_named(
             &blank(
                 "Not known",

@@ -132,7 +132,7 @@ impl MakeReport {
         });
     }
 
-    /// Begins anew: shows what a report would give away. Whether that worked.
+    /// Begins from the first step: shows what a report would give away. Whether that worked.
     pub(crate) async fn begin(&self) -> bool {
         let now = clock::now();
         let to = unix_seconds(now.timestamp()) + 1;

@@ -45,7 +45,7 @@ impl ReportPage {
         listed.add_suffix(&update);
         own.add(&listed);
         let other = paragraph(
-            "If somebody gave you a report, open it from the menu, or drop its file here: this \
+            "If you were given a report, open it from the menu, or drop its file here: this \
              computer then looks whether it met them.",
         );
         let root = column(&[begin.upcast_ref(), own.upcast_ref(), other.upcast_ref()]);

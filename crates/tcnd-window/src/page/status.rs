@@ -8,7 +8,7 @@ use gtk::{gio, glib};
 use local_time::{DAY, unix_seconds};
 use tcnd_client::state::TcndState;
 
-use crate::APPLICATION_ID;
+use crate::calls::APPLICATION_ID;
 use crate::client::Known;
 use crate::context::Context;
 use crate::view::status::{EvidenceView, StatusView};
@@ -46,7 +46,7 @@ pub(crate) struct StatusPage {
 impl StatusPage {
     pub(crate) fn new(context: &Context) -> Rc<Self> {
         let simulated = gtk::Label::builder()
-            .label("This is a simulation: the neighbourhood is made up.")
+            .label("This is a simulation: the devices nearby are not real.")
             .wrap(true)
             .visible(false)
             .css_classes(["heading"])
@@ -97,7 +97,7 @@ impl StatusPage {
         self.headline.set_activatable_widget(Some(&self.switch));
         let pause = row(&TextRow::new(
             "Pause",
-            "Nothing is on the air, and nobody is heard",
+            "Nothing is broadcast, and no device is heard",
         ));
         pause.add_suffix(&self.resume);
         pause.add_suffix(&self.pause);
@@ -226,7 +226,7 @@ impl StatusPage {
     }
 
     async fn enable(&self, on: bool) {
-        let question = "Nothing is broadcast, and nobody is heard, until it is switched on again. \
+        let question = "Nothing is broadcast, and no device is heard, until it is switched on again. \
                         What was heard stays until it expires.";
         let asked = on
             || agrees(
@@ -372,7 +372,7 @@ impl StatusPage {
     }
 }
 
-/// How long to pause, in seconds; 0 is until somebody resumes it.
+/// How long to pause, in seconds; 0 is until it is resumed.
 fn pause_menu() -> gio::Menu {
     let menu = gio::Menu::new();
     for (label, seconds) in [

@@ -1,7 +1,7 @@
 //! The encounters page: how many numbers were heard, by day and by hour, as bars and in words.
 //!
 //! Days and hours are those of the local calendar. A time in which nothing was heard because
-//! this computer did not work is told from one in which nobody was near.
+//! this computer did not work is told from one in which no device was near.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ impl Bar {
     pub(crate) fn words(&self) -> String {
         let heard = match (self.numbers, self.worked) {
             (0, false) => "nothing was heard, and this computer was not on the air".to_owned(),
-            (0, true) => "nobody was heard".to_owned(),
+            (0, true) => "no device was heard".to_owned(),
             (numbers, _) => format!("{} heard", counted(numbers.into(), "new number")),
         };
         format!("{}: {heard}", self.label)
@@ -106,7 +106,7 @@ fn total(days: &[DayView]) -> String {
         .map_or_else(String::new, |day| format!(" since {}", day.bar.label));
     match numbers {
         0 if worked == 0 => format!("This computer was not on the air{since}."),
-        0 => format!("Nobody was heard{since}."),
+        0 => format!("No device was heard{since}."),
         numbers => format!(
             "{}{since}. A device has a new number every quarter of an hour, so these are fewer \
              devices.",
@@ -196,7 +196,7 @@ mod tests {
         );
         assert_eq!(
             view.days[2].hours[6].words(),
-            "Saturday, 28 November, 6:00 to 7:00: nobody was heard"
+            "Saturday, 28 November, 6:00 to 7:00: no device was heard"
         );
         assert_eq!(view.rows().len(), 2);
         assert!(

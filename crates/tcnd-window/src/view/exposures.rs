@@ -1,7 +1,7 @@
 //! The exposures page: when this computer was near a person who made a report, why tcnd says
 //! so, and what to do.
 //!
-//! There is no score: nobody checked who made a report, and no exposure is not safety.
+//! There is no score: no one checked who made a report, and no exposure is not safety.
 
 use jiff::ZonedDateTime;
 use jiff::tz::TimeZone;
@@ -115,7 +115,7 @@ impl ExposureView {
                 TextRow::new(
                     "Why",
                     format!(
-                        "Numbers of this report were heard here before it was public, {}. Nobody \
+                        "Numbers of this report were heard here before it was public, {}. No one \
                          checked who made it.",
                         carried(exposure)
                     ),

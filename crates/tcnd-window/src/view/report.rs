@@ -71,7 +71,7 @@ impl PreviewView {
                 .map(|(from, to)| to.saturating_sub(*from))
                 .sum();
             let silent = format!(
-                "For {} no number was on the air: it warns nobody of that time.",
+                "For {} no number was on the air: it warns no one of that time.",
                 duration(silent)
             );
             rows.push(TextRow::new("Silences", silent));
@@ -129,7 +129,7 @@ pub(crate) fn says(chosen: &[Symptom], days_ago: Option<u8>) -> String {
     format!("{}{since}", names.join(", "))
 }
 
-/// What the person should reconsider about a memo in so many signed reports.
+/// What the person should reconsider about a memo in this number of signed reports.
 pub(crate) fn concerns(memo: &Memo, parts: u32) -> Vec<String> {
     let parts = usize::try_from(parts).unwrap_or(usize::MAX);
     let concerns = memo.concerns(parts).into_iter();

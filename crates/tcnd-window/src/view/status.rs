@@ -41,7 +41,7 @@ pub(crate) struct StatusView {
     pub(crate) headline: TextRow,
     /// Whether consent was given; `None` if nothing can be switched.
     pub(crate) enabled: Option<bool>,
-    /// The neighbourhood is made up.
+    /// The devices nearby are not real.
     pub(crate) simulated: bool,
     /// The pauses of all, and whether there are any.
     pub(crate) pauses: Vec<TextRow>,
@@ -180,13 +180,13 @@ fn work(tcnd: &TcndState) -> String {
 fn off(tcnd: &TcndState) -> &'static str {
     match tcnd.consent.as_str() {
         "configured" => "The configuration switches it off: enabled = false in /etc/tcnd/config.d.",
-        _ => "Nothing is on the air, and nobody is heard.",
+        _ => "Nothing is on the air, and no device is heard.",
     }
 }
 
 fn pause_end(until: u64, now: &ZonedDateTime) -> String {
     match until {
-        UNTIL_RESUMED => "Until somebody resumes it. Nothing is on the air.".to_owned(),
+        UNTIL_RESUMED => "Until it is resumed. Nothing is on the air.".to_owned(),
         until => format!("Until {}. Nothing is on the air.", show(until, now)),
     }
 }
@@ -201,7 +201,7 @@ fn pause(hold: &PauseHold, now: &ZonedDateTime) -> TextRow {
     };
     let end = match hold.until {
         None => String::new(),
-        Some(UNTIL_RESUMED) => "until somebody resumes it".to_owned(),
+        Some(UNTIL_RESUMED) => "until it is resumed".to_owned(),
         Some(until) => format!("until {}", show(until, now)),
     };
     TextRow::new(by, end)
@@ -223,8 +223,8 @@ fn reports(tcnd: &TcndState) -> TextRow {
     match (tcnd.sources, tcnd.checked) {
         (Some(0), _) => TextRow::new(
             title,
-            "Nobody can warn you yet, because no server is configured. Ask the office that you \
-             trust for its file for /etc/tcnd/sources.d, or open a report that somebody gave you.",
+            "No one can warn you yet, because no server is configured. Ask the office that you \
+             trust for its file for /etc/tcnd/sources.d, or open a report that you were given.",
         ),
         (_, 0) => TextRow::new(title, "No server was checked yet."),
         (_, at) => TextRow::new(
@@ -427,7 +427,7 @@ mod tests {
             };
             view(tcnd).reports.unwrap().subtitle
         };
-        assert!(says(Some(0), 0).starts_with("Nobody can warn you yet"));
+        assert!(says(Some(0), 0).starts_with("No one can warn you yet"));
         assert_eq!(says(Some(2), 0), "No server was checked yet.");
         assert_eq!(
             says(None, 1_795_824_000),
