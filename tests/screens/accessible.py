@@ -56,8 +56,12 @@ class Accessible:
             yield from child.walk()
 
     def title(self):
-        """Its name, unless it is that of its class, which GTK gives to what has none."""
-        return "" if self.name.startswith(("Gtk", "Adw")) else self.name
+        """Its name, unless it is that of its class, which GTK gives to what has none. The buttons of dialogs
+        have their names twice."""
+        if self.name.startswith(("Gtk", "Adw")):
+            return ""
+        half = len(self.name) // 2
+        return self.name[:half] if self.name[:half] == self.name[half + 1:] else self.name
 
     def line(self):
         """What is stored of it."""
@@ -75,18 +79,27 @@ class Accessible:
         """Do what a click does."""
         self.call(INTERFACE + "Action", "DoAction", GLib.Variant("(i)", (0,)))
 
-    def focus(self):
-        self.call(INTERFACE + "Component", "GrabFocus")
-
 
 class Desktop:
-    """The programs of a session."""
+    """The programs of a session, and which objects got the focus."""
 
     def __init__(self, session_bus):
         session = connected(session_bus)
         [address] = called(session, "org.a11y.Bus", "/org/a11y/bus", "org.a11y.Bus", "GetAddress")
         session.close_sync(None)
         self.bus = connected(address)
+        self.focused = set()
+        event = ("StateChanged", None, "focused", Gio.DBusSignalFlags.NONE)
+        self.bus.signal_subscribe(None, INTERFACE + "Event.Object", *event, self.focus)
+
+    def focus(self, _bus, _sender, path, _interface, _signal, arguments):
+        if arguments.unpack()[1]:
+            self.focused.add(path)
+
+    def listen(self):
+        """Take the events that have come."""
+        while GLib.MainContext.default().iteration(False):
+            pass
 
     def programs(self):
         """The trees of all programs."""

@@ -16,8 +16,8 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from desktop import KEPT, PROGRAMS, printed
-from window_session import PAGES, WindowTest, contrast
+from desktop import PROGRAMS, printed
+from window_session import EMPTY, PAGES, WindowTest, contrast
 
 TREES = Path(__file__).parent / "window"
 READABLE = 4.5
@@ -27,7 +27,8 @@ NAMELESS = {
     "list": "the list in a group of rows without a title",
     "list item": "the outer row of an AdwExpanderRow",
 }
-REASON = "<b>x</b>&amp;\u202e\u0007 end"
+# The buttons of GTK's title bar, for which the window manager has keys.
+TITLE_BAR = ("Minimize", "Maximize", "Close")
 
 
 class Pages(WindowTest):
@@ -58,24 +59,31 @@ class Pages(WindowTest):
             self.shown("label", words)
             self.check_tree(page)
 
-    def test_tab_and_arrows_reach_all_that_can_be_focused(self):
+    def reachable(self):
+        """What keys have to reach, by its path."""
+        reachable = (
+            it for it in self.things()
+            if {"focusable", "sensitive"} <= it.states and it.role not in NAMELESS and it.title() not in TITLE_BAR
+        )
+        # One of three switchers of pages is drawn.
+        return {it.path: it for it in reachable if it.role != "tab" or it.is_drawn() and it.box()[3] > 40}
+
+    def test_tab_reaches_all_that_can_be_focused(self):
         self.consenting()
         self.window()
         self.shown("label", "On the air")
         for at, (page, words) in enumerate(PAGES.items()):
             self.key(f"alt+{at + 1}")
             self.shown("label", words)
-            wanted = {it.path: it for it in self.things() if {"focusable", "sensitive"} <= it.states and it.role not in ("group", "list")}
-            # GTK draws one of the three switchers of pages.
-            wanted = {path: it for path, it in wanted.items() if it.role != "tab" and it.is_drawn()}
-            for key in ["Tab", "Down", "Tab"] * 12:
-                self.key(key)
-                for thing in self.things():
-                    if "focused" in thing.states:
-                        wanted.pop(thing.path, None)
-                if not wanted:
-                    break
-            self.assertEqual(list(wanted.values()), [], page)
+            wanted = self.reachable()
+            self.desktop.focused.clear()
+
+            def reached():
+                self.key(*["Tab"] * 10)
+                self.desktop.listen()
+                return not wanted.keys() - self.desktop.focused
+
+            self.until(f"the focus on all of {page}: {wanted}", reached)
 
     def test_keys_open_the_menu_and_quit(self):
         self.consenting()
@@ -225,7 +233,7 @@ class Exposures(WindowTest):
         self.shown("button", "Seen").act()
         self.until("no news", lambda: self.absent("label", "New"))
         self.shown("button", "Do not show again").act()
-        self.shown("label", "None known.", contains=True)
+        self.shown("label", EMPTY)
         for page in ("status", "encounters"):
             self.key(f"alt+{list(PAGES).index(page) + 1}")
             self.picture(page)
