@@ -30,6 +30,14 @@ pub(crate) fn expander(text: &TextRow) -> adw::ExpanderRow {
         .build()
 }
 
+/// A row with a button, which a click anywhere on the row presses.
+pub(crate) fn button_row(title: &str, button: &gtk::Button) -> adw::ActionRow {
+    let row = row(&TextRow::new(title, ""));
+    row.add_suffix(button);
+    row.set_activatable_widget(Some(button));
+    row
+}
+
 /// Rows with a title above them.
 pub(crate) fn group(title: &str) -> adw::PreferencesGroup {
     adw::PreferencesGroup::builder().title(title).build()

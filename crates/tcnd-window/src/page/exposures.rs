@@ -10,7 +10,9 @@ use crate::client::Known;
 use crate::context::Context;
 use crate::view::TextRow;
 use crate::view::exposures::{ADVICE, ExposureView, ExposuresView, SHOWN};
-use crate::widgets::{RowList, button, column, expander, group, paragraph, row, show_page, spawn};
+use crate::widgets::{
+    RowList, button, button_row, column, expander, group, paragraph, row, show_page, spawn,
+};
 use crate::{calls, clock};
 
 #[derive(Debug)]
@@ -207,12 +209,12 @@ impl ExposuresPage {
         for text in &exposure.details {
             head.add_row(&row(text));
         }
-        let buttons = adw::ActionRow::new();
         if !exposure.seen {
-            buttons.add_suffix(&self.marking("Seen", &exposure.id, false));
+            let seen = self.marking("Seen", &exposure.id, false);
+            head.add_row(&button_row("Mark it as seen", &seen));
         }
-        buttons.add_suffix(&self.marking("Do not show again", &exposure.id, true));
-        head.add_row(&buttons);
+        let dismiss = self.marking("Do not show again", &exposure.id, true);
+        head.add_row(&button_row("Take it off this list", &dismiss));
         head
     }
 

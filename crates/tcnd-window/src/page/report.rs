@@ -13,7 +13,8 @@ use crate::view::TextRow;
 use crate::view::own_reports::OwnReportView;
 use crate::view::report::publish_question;
 use crate::widgets::{
-    agrees, button, column, expander, file_to_save, group, paragraph, row, show_page, spawn,
+    agrees, button, button_row, column, expander, file_to_save, group, paragraph, row, show_page,
+    spawn,
 };
 use crate::{calls, clock, file_pipe};
 
@@ -140,14 +141,21 @@ impl ReportPage {
             head.add_row(&row(text));
         }
         if !report.deleted {
-            let buttons = adw::ActionRow::new();
-            if report.can_cancel {
-                buttons.add_suffix(&self.act("Stop publishing", &report.id, Step::Cancel));
+            let steps = [
+                ("Send it to servers", "Publish…", Step::Publish),
+                (
+                    "Keep back what has not left",
+                    "Stop publishing",
+                    Step::Cancel,
+                ),
+                ("Hand it out yourself", "Save to a file…", Step::Save),
+                ("Remove it from this computer", "Delete…", Step::Delete),
+            ];
+            for (title, label, step) in steps {
+                if report.can_cancel || !matches!(step, Step::Cancel) {
+                    head.add_row(&button_row(title, &self.act(label, &report.id, step)));
+                }
             }
-            buttons.add_suffix(&self.act("Delete…", &report.id, Step::Delete));
-            buttons.add_suffix(&self.act("Save to a file…", &report.id, Step::Save));
-            buttons.add_suffix(&self.act("Publish…", &report.id, Step::Publish));
-            head.add_row(&buttons);
         }
         head
     }

@@ -8,8 +8,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use local_time::{duration, show_span};
 use tcn_protocol::Memo;
-use tcn_protocol::memo::Symptom;
 use tcn_protocol::memo::coepi::{Day, SymptomMemo, Symptoms};
+use tcn_protocol::memo::{Symptom, SymptomConflict};
 use tcnd_client::proxy::{Disclosure, PublishReply};
 use tcnd_client::{failure, symptoms};
 
@@ -102,10 +102,19 @@ pub(crate) fn memo(chosen: &[Symptom], days_ago: Option<u8>, today: Date) -> Res
     if chosen.is_empty() {
         return Err("Choose at least one symptom, or “no symptoms”.".to_owned());
     }
-    let symptoms = Symptoms::new(chosen).map_err(|conflict| format!("{conflict}."))?;
+    let symptoms = Symptoms::new(chosen).map_err(contradiction)?;
     let felt = days_ago.filter(|_| !symptoms.no_symptoms);
     let felt = felt.map(|days| day(today.saturating_sub(jiff::Span::new().days(days))));
     Ok(SymptomMemo::new(day(today), felt, symptoms).to_memo())
+}
+
+fn contradiction(conflict: SymptomConflict) -> String {
+    match conflict {
+        SymptomConflict::Coughs => "A cough is either dry or wet, or just a cough.",
+        SymptomConflict::Fevers => "A fever is either mild or serious.",
+        SymptomConflict::NoneAndOthers => "“No symptoms” cannot be combined with other symptoms.",
+    }
+    .to_owned()
 }
 
 /// A day of the local calendar in the form of memos: by the second at which it begins in UTC.
