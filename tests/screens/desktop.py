@@ -73,5 +73,5 @@ class ScreenTest(unittest.TestCase):
         while time.monotonic() < end:
             if found := right():
                 return found
-            time.sleep(0.2)
+            time.sleep(0.05)
         return self.fail(f"{what}: not within {SOON} s")

@@ -156,16 +156,17 @@ class Actions(WindowTest):
         self.shown("button", "Continue").act()
         self.shown("label", "2 of 3: What you feel")
         for name in ("no symptoms", "dry cough"):
-            self.shown("check box", name).act()
+            self.press(self.shown("checkbox", name), "space")
         self.shown("button", "Continue").act()
-        self.until("a conflict", lambda: [it for it in self.things() if it.role == "label" and it.name.endswith(".") and "no symptoms" in it.name])
-        self.shown("check box", "no symptoms").act()
+        self.shown("label", "“No symptoms” cannot be combined with other symptoms.")
+        self.press(self.shown("checkbox", "no symptoms"), "space")
         self.shown("button", "Continue").act()
         self.shown("label", "dry cough")
         self.shown("button", "Make the report").act()
         self.shown("label", "Reports of this computer")
         self.until("the report", lambda: json.loads(self.tcnctl("report", "list", "--json")))
-        self.shown("button", "Save to a file…")
+        self.shown("button", "Save to a file… Hand it out yourself")
+        self.picture("report-made")
 
 
 class Absence(WindowTest):
@@ -228,11 +229,13 @@ class Exposures(WindowTest):
             self.assertFalse([it for it in self.things() if word in it.name.split() or word in it.name], word)
         self.key("alt+3")
         self.shown("label", "New")
+        self.open_row("day, ")
         self.picture("exposures")
         self.assertEqual(self.root().children()[0].name, "Contact Tracing")
-        self.shown("button", "Seen").act()
+        self.press(self.shown("button", "Seen Mark it as seen"), "space")
         self.until("no news", lambda: self.absent("label", "New"))
-        self.shown("button", "Do not show again").act()
+        self.open_row("day, ")
+        self.press(self.shown("button", "Do not show again Take it off this list"), "space")
         self.shown("label", EMPTY)
         for page in ("status", "encounters"):
             self.key(f"alt+{list(PAGES).index(page) + 1}")

@@ -105,6 +105,22 @@ class WindowTest(ScreenTest):
     def key(self, *keys):
         printed("xdotool", "key", *keys, env=self.environment)
 
+    def press(self, thing, key):
+        """Press a key on this, to which Tab leads. GTK 4.8 lets AT-SPI neither focus anything nor check a box."""
+        def reached():
+            self.desktop.focused.clear()
+            self.key("Tab")
+            self.until("the focus", lambda: self.desktop.listen() or self.desktop.focused)
+            return thing.path in self.desktop.focused
+
+        self.assertTrue(any(reached() for _ in range(60)), thing)
+        self.key(key)
+
+    def open_row(self, words):
+        """Open a row with these words in its title."""
+        [row] = [it for it in self.things() if it.role == "list item" and words in it.title()]
+        self.press(row, "Return")
+
     def picture(self, name):
         """A picture of the window, which is kept."""
         path = KEPT / f"window-{name}.png"
