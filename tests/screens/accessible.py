@@ -45,6 +45,10 @@ class Accessible:
     def call(self, interface, method, arguments=None):
         return called(self.bus, self.owner, self.path, interface, method, arguments)
 
+    def now(self):
+        """The same object, read again."""
+        return Accessible(self.bus, self.owner, self.path, self.inside)
+
     def children(self):
         found = self.call(INTERFACE + "Accessible", "GetChildren")[0]
         return [Accessible(self.bus, *child, (*self.inside, self.role)) for child in found]
