@@ -54,9 +54,9 @@ class Accessible:
         return [Accessible(self.bus, *child, (*self.inside, self.role)) for child in found]
 
     def walk(self):
-        """This object, and all below it."""
+        """This object, and all below it, except of what is in a tab, which is its name and its icon twice."""
         yield self
-        for child in self.children():
+        for child in self.children() if self.role != "tab" else ():
             yield from child.walk()
 
     def title(self):
