@@ -151,6 +151,7 @@ fn when(exposure: &ExposureInfo, zone: &TimeZone) -> String {
 fn how_long(exposure: &ExposureInfo) -> String {
     match (exposure.duration_least_s, exposure.duration_most_s) {
         (Some(least), Some(most)) => format!("Between {} and {} min", least / 60, most / 60),
+        (_, _) if exposure.duration_s < 60 => "Less than a minute".to_owned(),
         (_, _) => format!("{} min", exposure.duration_s / 60),
     }
 }
@@ -265,6 +266,11 @@ mod tests {
             measured.subtitle,
             "Between 40 and 50 min near, 1 to 3 m away"
         );
+        let short = view(ExposureInfo {
+            duration_s: 59,
+            ..exposure("a")
+        });
+        assert!(short.subtitle.starts_with("Less than a minute near, "));
         let carried = view(ExposureInfo {
             carried: "bridged".to_owned(),
             ..exposure("a")
