@@ -241,6 +241,7 @@ fn files_are_called_after_what_is_in_them() {
         format!("interfaces/{bus}.xml"),
         "rules.d/50-tcnd-kiosk-page.rules".to_owned(),
         "rules.d/50-tcnd.rules".to_owned(),
+        format!("services/{bus}.Window.service"),
         format!("system-services/{bus}.service"),
         format!("system.d/{bus}.conf"),
     ];
