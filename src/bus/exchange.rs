@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tcn_exchange::help::{Help, HelpPhone, HelpUrl};
 use tcn_exchange::interval::Interval;
 use tcn_exchange::upload_result::UploadResult;
 use tcn_protocol::wire;
@@ -41,10 +42,13 @@ impl ExchangeInterface {
     /// Begins a run. sources has all configured sources, at most 32; the daemon forgets
     /// what it kept about others. Each has name (s), of lower-case letters, digits and
     /// hyphens, at most 64; label (s), which is shown to people, at most 256 bytes;
-    /// publish (b), whether reports of this machine may go there. Fails with Error.Busy
-    /// while another run is in progress; a run ends with End, or when the caller leaves
-    /// the bus. Returns whether a person asked for the run: such a run asks also
-    /// sources that failed lately. Needs the polkit action
+    /// publish (b), whether reports of this machine may go there; and since API level 9,
+    /// absent if there is none, help_url (s), an https page where people find help,
+    /// without query and fragment, at most 256 bytes, and help_phone (s), a telephone
+    /// number for the same, of digits, spaces and + - ( ) /, at most 32. Other keys are
+    /// ignored. Fails with Error.Busy while another run is in progress; a run ends with
+    /// End, or when the caller leaves the bus. Returns whether a person asked for the
+    /// run: such a run asks also sources that failed lately. Needs the polkit action
     /// org.tcncoalition.tcnd1.exchange, as all methods of this interface do.
     #[zbus(out_args("asked"))]
     async fn begin(
@@ -227,6 +231,16 @@ fn new_source(source: proxy::SourceInfo) -> Result<NewSource, ErrorReply> {
         name: source.name,
         label: source.label,
         publish: source.publish,
+        help: help(source.help_url, source.help_phone)?,
+    })
+}
+
+fn help(url: Option<String>, phone: Option<String>) -> Result<Help, ErrorReply> {
+    let url = url.map(|url| HelpUrl::new(&url)).transpose();
+    let phone = phone.map(|phone| HelpPhone::new(&phone)).transpose();
+    Ok(Help {
+        url: url.map_err(|why| ErrorReply::invalid_args(format!("help_url: {why}")))?,
+        phone: phone.map_err(|why| ErrorReply::invalid_args(format!("help_phone: {why}")))?,
     })
 }
 

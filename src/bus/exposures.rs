@@ -44,16 +44,18 @@ impl ExposuresInterface {
     /// heard: direct, the other person's own; bridged, another device's; or mixed;
     /// distance (d), distance_least (d) and distance_most (d), an estimate in metres, and
     /// the estimates for a weaker and a stronger sender, absent if the person's own
-    /// signal was not measured; sources (as), the sources of the report; published (t),
-    /// when the report was public at the latest; received (t); memo_type (y) and memo
-    /// (ay), and since API level 8 what can be read of it: symptoms (as), tokens, those
-    /// that tcnctl report create takes, and fever, whose grade was not said; since (t),
-    /// the UTC day of the first symptom, absent if the memo does not say it; text (s),
-    /// printable text of a stranger, absent if the memo is none; rule (s), the rule that
-    /// makes an exposure of contacts: contacts-1 joins contacts while the gap between
-    /// them is shorter than rule_gap_s (u) seconds, and computes distances from
-    /// rule_reference_rssi (n), the dBm at one metre; seen (b); dismissed (b). Clients
-    /// must tolerate other keys and tokens. Needs the polkit action
+    /// signal was not measured; sources (as), the sources of the report; since API level
+    /// 9 help (a(sss)), for each of these sources that says where people find help its
+    /// label, a web page (https) and a telephone number, one of which may be empty;
+    /// published (t), when the report was public at the latest; received (t); memo_type
+    /// (y) and memo (ay), and since API level 8 what can be read of it: symptoms (as),
+    /// tokens, those that tcnctl report create takes, and fever, whose grade was not
+    /// said; since (t), the UTC day of the first symptom, absent if the memo does not say
+    /// it; text (s), printable text of a stranger, absent if the memo is none; rule (s),
+    /// the rule that makes an exposure of contacts: contacts-1 joins contacts while the
+    /// gap between them is shorter than rule_gap_s (u) seconds, and computes distances
+    /// from rule_reference_rssi (n), the dBm at one metre; seen (b); dismissed (b).
+    /// Clients must tolerate other keys and tokens. Needs the polkit action
     /// org.tcncoalition.tcnd1.exposures-read, as all methods of this interface do.
     #[zbus(out_args("exposures"))]
     async fn list(

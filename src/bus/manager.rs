@@ -29,7 +29,7 @@ pub(super) struct ManagerInterface {
 }
 
 /// Counts additions to the contract.
-const API_LEVEL: u32 = 8;
+const API_LEVEL: u32 = 9;
 
 /// Optional parts of the contract that this build has.
 const FEATURES: [&str; 4] = ["import", "export", "publish", "check"];

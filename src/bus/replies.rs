@@ -5,6 +5,7 @@
 
 use tcn_engine::ATTENUATION_BOUNDS_DB;
 use tcn_engine::disclosure::Plan;
+use tcn_exchange::help::{HelpPhone, HelpUrl};
 use tcn_protocol::UnixTime;
 use tcn_protocol::memo::CoEpiMemo;
 use tcnd_client::proxy::{
@@ -14,7 +15,7 @@ use tcnd_client::proxy::{
 
 use crate::daemon::{self, Reported};
 use crate::exposure::{Carried, Distance, REFERENCE_RSSI_DBM, Rule};
-use crate::store;
+use crate::store::{self, SourceHelp};
 
 impl From<store::Summary> for ContactSummary {
     fn from(totals: store::Summary) -> Self {
@@ -206,6 +207,7 @@ impl From<daemon::KnownExposure> for ExposureInfo {
             distance_least: metres(|distance| distance.least),
             distance_most: metres(|distance| distance.most),
             sources: known.sources,
+            help: Some(known.help.into_iter().map(help).collect()),
             published: known.published.0,
             received: known.received.0,
             memo_type: known.memo.kind().get(),
@@ -220,6 +222,13 @@ impl From<daemon::KnownExposure> for ExposureInfo {
             dismissed: known.dismissed,
         }
     }
+}
+
+/// The label of a source, and the web page and the telephone number where people find help.
+fn help(SourceHelp { label, help }: SourceHelp) -> (String, String, String) {
+    let url = help.url.as_ref().map_or("", HelpUrl::as_str);
+    let phone = help.phone.as_ref().map_or("", HelpPhone::as_str);
+    (label, url.to_owned(), phone.to_owned())
 }
 
 /// Times of exposures are shown in steps of this many seconds.

@@ -7,7 +7,7 @@
 use tcn_protocol::{Memo, UnixTime};
 
 use crate::exposure::{Exposure, Rule, exposures, spans};
-use crate::store::{self, MatchedReport, Store};
+use crate::store::{self, MatchedReport, SourceHelp, Store};
 
 /// Which exposure: stays the same while it grows, and until its first contact is
 /// destroyed.
@@ -30,6 +30,8 @@ pub struct KnownExposure {
     pub memo: Memo,
     /// Where the report came from.
     pub sources: Vec<String>,
+    /// Where those of the sources that say so have help.
+    pub help: Vec<SourceHelp>,
     /// By when the report was public.
     pub published: UnixTime,
     /// When it came here.
@@ -53,6 +55,7 @@ pub(super) fn known(reports: &[MatchedReport]) -> impl Iterator<Item = KnownExpo
             exposure,
             memo: report.memo.clone(),
             sources: report.sources.clone(),
+            help: report.help.clone(),
             published: report.published,
             received: report.received,
             seen: is_of(&exposure, &report.seen),

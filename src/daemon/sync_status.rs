@@ -90,6 +90,8 @@ pub(super) async fn refresh(
 
 #[cfg(test)]
 mod tests {
+    use tcn_exchange::help::Help;
+
     use super::*;
     use crate::store::{NewSource, SourceId};
 
@@ -103,6 +105,7 @@ mod tests {
                     name: "a".to_owned(),
                     label: "A".to_owned(),
                     publish: false,
+                    help: Help::default(),
                 },
                 checked,
                 failures: 0,

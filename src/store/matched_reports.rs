@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tcn_engine::Contact;
+use tcn_exchange::help::Help;
 use tcn_protocol::{Memo, MemoType, ReportDigest, TemporaryContactNumber, UnixTime};
 
 use super::contact_row::{ContactRow, times};
@@ -25,7 +26,7 @@ use super::handle::Store;
 use super::log::Log;
 use super::seen::SourceId;
 use super::sql::{signed, unsigned};
-use super::{contacts, seen};
+use super::{contacts, seen, sources};
 
 /// A report from another person that named contacts and has a valid signature.
 #[derive(Debug)]
@@ -73,6 +74,8 @@ pub struct MatchedReport {
     pub memo: Memo,
     /// Where it came from.
     pub sources: Vec<String>,
+    /// Where those of the sources that say so have help.
+    pub help: Vec<SourceHelp>,
     /// By when it was public: of each source the earliest that it told, and of
     /// those the latest.
     pub published: UnixTime,
@@ -84,6 +87,15 @@ pub struct MatchedReport {
     pub seen: Vec<UnixTime>,
     /// Starts of those that the person has dismissed.
     pub dismissed: Vec<UnixTime>,
+}
+
+/// Where a source of a matched report says that people find help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceHelp {
+    /// The label of the source.
+    pub label: String,
+    /// A page, a telephone number, or both.
+    pub help: Help,
 }
 
 /// When the contacts of a matched report were, and which of them the person has seen.
@@ -223,7 +235,9 @@ fn write_source(
 ) -> rusqlite::Result<usize> {
     let told = transaction
         .prepare_cached(
-            "INSERT INTO report_source (report, source, label, published) VALUES (?1, ?2, ?3, ?4) \
+            "INSERT INTO report_source (report, source, label, published, help_url, help_phone) \
+             VALUES (?1, ?2, ?3, ?4, coalesce((SELECT help_url FROM source WHERE id = ?2), ''), \
+             coalesce((SELECT help_phone FROM source WHERE id = ?2), '')) \
              ON CONFLICT DO UPDATE SET published = excluded.published \
              WHERE excluded.published < published",
         )?
@@ -325,6 +339,7 @@ fn load(log: &Log<'_>, only: Option<u64>) -> rusqlite::Result<Vec<MatchedReport>
             id: unsigned(id),
             memo,
             sources: sources(log, id)?,
+            help: help(log, id)?,
             published: UnixTime(unsigned(row.get(1)?)),
             received: UnixTime(unsigned(row.get(2)?)),
             contacts: contacts.all,
@@ -394,6 +409,30 @@ fn sources(db: &Connection, report: i64) -> rusqlite::Result<Vec<String>> {
     db.prepare_cached("SELECT DISTINCT label FROM report_source WHERE report = ?1 ORDER BY label")?
         .query_map([report], |row| row.get(0))?
         .collect()
+}
+
+/// The help of the sources of a report that have one. What a source says now counts, and of
+/// a source that is not configured any more what it said when it brought the report. So a
+/// run of tcnd-sync changes nothing here, and takes the same time whatever was matched.
+fn help(db: &Connection, report: i64) -> rusqlite::Result<Vec<SourceHelp>> {
+    let mut query = db.prepare_cached(
+        "SELECT DISTINCT report_source.label, \
+         coalesce(source.help_url, report_source.help_url) AS url, \
+         coalesce(source.help_phone, report_source.help_phone) AS phone \
+         FROM report_source LEFT JOIN source ON source.id = report_source.source \
+         WHERE report = ?1 ORDER BY 1, 2, 3",
+    )?;
+    let told = query.query_map([report], |row| {
+        Ok(SourceHelp {
+            label: row.get(0)?,
+            help: sources::help(row, 1)?,
+        })
+    })?;
+    let told = told.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(told
+        .into_iter()
+        .filter(|told| !told.help.is_none())
+        .collect())
 }
 
 /// Whether a report names any of these numbers.

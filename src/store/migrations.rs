@@ -11,7 +11,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::schema::APPLICATION_ID;
 
 /// Step `n` leads from format `n` to `n + 1`.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     "
 CREATE TABLE contact (
   quarter INTEGER NOT NULL,
@@ -183,10 +183,17 @@ ALTER TABLE contact ADD COLUMN unheard INTEGER NOT NULL DEFAULT 0;
     "
 INSERT INTO setting (name, value) VALUES ('growth_file', random()), ('growth_folded', 0);
 ",
+    // Before this format no source said where people find help.
+    "
+ALTER TABLE source ADD COLUMN help_url TEXT NOT NULL DEFAULT '';
+ALTER TABLE source ADD COLUMN help_phone TEXT NOT NULL DEFAULT '';
+ALTER TABLE report_source ADD COLUMN help_url TEXT NOT NULL DEFAULT '';
+ALTER TABLE report_source ADD COLUMN help_phone TEXT NOT NULL DEFAULT '';
+",
 ];
 
 /// The format this release writes.
-pub(super) const FORMAT: u32 = 6;
+pub(super) const FORMAT: u32 = 7;
 const _: () = assert!(
     STEPS.len() == FORMAT as usize,
     "one step leads to each format"

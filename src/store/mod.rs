@@ -62,7 +62,7 @@ pub use deliveries::{DeliveryFile, NewDelivery, PendingDelivery, day_bytes};
 pub use error::{Error, OpenError};
 pub use export::{ExportDb, ExportDir};
 pub use handle::{Event, Store};
-pub use matched_reports::{MatchedReport, MatchedTimes, NewMatch, Recorded};
+pub use matched_reports::{MatchedReport, MatchedTimes, NewMatch, Recorded, SourceHelp};
 pub use open::{Opened, open};
 pub use own_reports::{NewPart, NewReport, OwnReport, Release};
 pub use queries::Size;

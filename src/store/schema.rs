@@ -172,12 +172,14 @@ CREATE TABLE matched_report (
 /// * `label`: what people are shown
 /// * `published`: unix seconds by which it was public, the earliest that this
 ///   source told
+/// * `help_url`, `help_phone`: where that source said that people find help, when it first
+///   told of the report; empty if it did not
 pub(super) const REPORT_SOURCE: &str = "\
 CREATE TABLE report_source (
   report INTEGER NOT NULL REFERENCES matched_report (id) ON DELETE CASCADE,
   source INTEGER NOT NULL,
   label TEXT NOT NULL,
-  published INTEGER NOT NULL,
+  published INTEGER NOT NULL, help_url TEXT NOT NULL DEFAULT '', help_phone TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (report, source, label)
 ) STRICT, WITHOUT ROWID";
 
@@ -212,6 +214,7 @@ CREATE TABLE matched_contact (
 /// * `day`, `bytes`: how many bytes of reports were taken of it on which day
 ///   since 1970, the last on which any were
 /// * `remembered`: rows of `seen_report` that are its
+/// * `help_url`, `help_phone`: where people find help; empty if it does not say
 pub(super) const SOURCE: &str = "\
 CREATE TABLE source (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -224,7 +227,7 @@ CREATE TABLE source (
   day INTEGER NOT NULL,
   bytes INTEGER NOT NULL,
   remembered INTEGER NOT NULL
-) STRICT";
+, help_url TEXT NOT NULL DEFAULT '', help_phone TEXT NOT NULL DEFAULT '') STRICT";
 
 /// The intervals that a source delivered whole, and need not be asked for.
 ///

@@ -7,7 +7,8 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Row, Transaction, params};
+use tcn_exchange::help::{Help, HelpPhone, HelpUrl};
 use tcn_exchange::interval::Interval;
 use tcn_protocol::UnixTime;
 
@@ -26,6 +27,8 @@ pub struct NewSource {
     pub label: String,
     /// Own reports may be published there.
     pub publish: bool,
+    /// Where people find help.
+    pub help: Help,
 }
 
 /// A source, and how the last runs went.
@@ -100,13 +103,20 @@ impl Store {
 
 fn set(transaction: &Transaction<'_>, sources: &[NewSource]) -> rusqlite::Result<()> {
     let mut keep = transaction.prepare_cached(
-        "INSERT INTO source \
-         (name, label, publish, checked, failures, problem, day, bytes, remembered) \
-         VALUES (?1, ?2, ?3, NULL, 0, '', 0, 0, 0) \
-         ON CONFLICT (name) DO UPDATE SET label = ?2, publish = ?3",
+        "INSERT INTO source (name, label, publish, checked, failures, problem, day, bytes, \
+         remembered, help_url, help_phone) \
+         VALUES (?1, ?2, ?3, NULL, 0, '', 0, 0, 0, ?4, ?5) \
+         ON CONFLICT (name) DO UPDATE SET label = ?2, publish = ?3, help_url = ?4, help_phone = ?5",
     )?;
     for source in sources {
-        keep.execute(params![source.name, source.label, source.publish])?;
+        let help = &source.help;
+        keep.execute(params![
+            source.name,
+            source.label,
+            source.publish,
+            help.url.as_ref().map_or("", HelpUrl::as_str),
+            help.phone.as_ref().map_or("", HelpPhone::as_str),
+        ])?;
     }
     let kept: BTreeSet<&str> = sources.iter().map(|source| source.name.as_str()).collect();
     for known in list(transaction)? {
@@ -121,7 +131,8 @@ fn set(transaction: &Transaction<'_>, sources: &[NewSource]) -> rusqlite::Result
 
 fn list(db: &Connection) -> rusqlite::Result<Vec<Source>> {
     db.prepare_cached(
-        "SELECT name, label, publish, checked, failures, problem, id FROM source ORDER BY name",
+        "SELECT name, label, publish, checked, failures, problem, id, help_url, help_phone \
+         FROM source ORDER BY name",
     )?
     .query_map([], |row| {
         let checked: Option<i64> = row.get(3)?;
@@ -131,6 +142,7 @@ fn list(db: &Connection) -> rusqlite::Result<Vec<Source>> {
                 name: row.get(0)?,
                 label: row.get(1)?,
                 publish: row.get(2)?,
+                help: help(row, 7)?,
             },
             checked: checked.map(|at| UnixTime(unsigned(at))),
             failures: row.get(4)?,
@@ -138,6 +150,16 @@ fn list(db: &Connection) -> rusqlite::Result<Vec<Source>> {
         })
     })?
     .collect()
+}
+
+/// Reads the help whose page is in this column, and whose telephone number in the next.
+/// A text that is valid no more is taken for none.
+pub(super) fn help(row: &Row<'_>, column: usize) -> rusqlite::Result<Help> {
+    let (url, phone): (String, String) = (row.get(column)?, row.get(column + 1)?);
+    Ok(Help {
+        url: HelpUrl::new(&url).ok(),
+        phone: HelpPhone::new(&phone).ok(),
+    })
 }
 
 fn record(

@@ -21,6 +21,8 @@ fn source(name: &str, label: &str) -> SourceInfo {
         name: name.to_owned(),
         label: label.to_owned(),
         publish: true,
+        help_url: None,
+        help_phone: None,
     }
 }
 
@@ -41,7 +43,12 @@ fn ordered<const N: usize>(
 #[tokio::test]
 async fn a_run_from_its_beginning_to_its_end() {
     let (mut harness, exchange) = serving::<ExchangeProxy<'_>>(idle()).await;
-    let begun = exchange.begin(&[source("one", "Server one")]).await;
+    let help = SourceInfo {
+        help_url: Some("https://a.example.org".to_owned()),
+        help_phone: Some("116 117".to_owned()),
+        ..source("two", "Server two")
+    };
+    let begun = exchange.begin(&[source("one", "Server one"), help]).await;
     assert!(begun.unwrap(), "a person asked for it");
     assert_eq!(exchange.pending("one").await.unwrap(), [74_358, 74_359]);
     let whole = ordered([("whole", true.into()), ("budget", 5_u64.into())]);
@@ -67,7 +74,11 @@ async fn a_run_from_its_beginning_to_its_end() {
     exchange.record("one", "timed-out").await.unwrap();
     exchange.record("one", "").await.unwrap();
     exchange.end().await.unwrap();
-    let source = "NewSource { name: \"one\", label: \"Server one\", publish: true }";
+    let source = "NewSource { name: \"one\", label: \"Server one\", publish: true, \
+                  help: Help { url: None, phone: None } }, \
+                  NewSource { name: \"two\", label: \"Server two\", publish: true, \
+                  help: Help { url: Some(HelpUrl(\"https://a.example.org/\")), \
+                  phone: Some(HelpPhone(\"116 117\")) } }";
     assert_eq!(
         harness.driver.heard(),
         [
@@ -87,6 +98,29 @@ async fn a_run_from_its_beginning_to_its_end() {
     );
 }
 
+/// A tcnd-sync of another version names fewer things of a source, or more.
+#[tokio::test]
+async fn a_source_may_have_fewer_keys_and_others() {
+    let (mut harness, exchange) = serving::<ExchangeProxy<'_>>(idle()).await;
+    let least = ordered([
+        ("name", "one".into()),
+        ("label", "Server one".into()),
+        ("publish", true.into()),
+    ]);
+    let most = ordered([
+        ("name", "one".into()),
+        ("label", "Server one".into()),
+        ("publish", true.into()),
+        ("another_key", 7_u32.into()),
+    ]);
+    for source in [least, most] {
+        let begun: zbus::Result<bool> = exchange.inner().call("Begin", &(vec![source],)).await;
+        begun.unwrap();
+    }
+    let heard = harness.driver.heard();
+    assert_eq!(heard[0], heard[1]);
+}
+
 #[tokio::test]
 async fn what_cannot_be_meant_does_not_reach_the_daemon() {
     let (mut harness, exchange) = serving::<ExchangeProxy<'_>>(idle()).await;
@@ -98,6 +132,18 @@ async fn what_cannot_be_meant_does_not_reach_the_daemon() {
         source(&long[..65], "label"),
         source("one", &long),
         source("one", "two\nlines"),
+        SourceInfo {
+            help_url: Some("http://a.example.org".to_owned()),
+            ..source("one", "label")
+        },
+        SourceInfo {
+            help_url: Some(String::new()),
+            ..source("one", "label")
+        },
+        SourceInfo {
+            help_phone: Some("call us".to_owned()),
+            ..source("one", "label")
+        },
     ] {
         let begun = exchange.begin(&[wrong]).await;
         assert_eq!(error_name(begun), names::error::INVALID_ARGS);

@@ -30,6 +30,11 @@ fn direct() -> ExposureInfo {
         distance_least: Some(f64::from(10_f32.powf(-0.5))),
         distance_most: Some(f64::from(10_f32.powf(0.5))),
         sources: vec!["file".to_owned()],
+        help: Some(vec![(
+            "Server one".to_owned(),
+            "https://a.example.org/help".to_owned(),
+            String::new(),
+        )]),
         published: 200_000,
         received: 200_100,
         memo_type: 1,
@@ -62,6 +67,7 @@ fn bridged() -> ExposureInfo {
         ],
         symptoms: Some(vec!["dry-cough".to_owned(), "other".to_owned()]),
         since: Some(86_400),
+        help: Some(Vec::new()),
         seen: true,
         dismissed: true,
         ..direct()

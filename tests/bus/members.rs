@@ -48,7 +48,7 @@ pub(crate) fn options<const N: usize>(
 async fn properties_of_the_manager() {
     let (_harness, manager) = serving::<ManagerProxy<'_>>(busy()).await;
     assert_eq!(manager.version().await.unwrap(), env!("CARGO_PKG_VERSION"));
-    assert_eq!(manager.api_level().await.unwrap(), 8);
+    assert_eq!(manager.api_level().await.unwrap(), 9);
     assert_eq!(
         manager.features().await.unwrap(),
         ["import", "export", "publish", "check"]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tcn_engine::disclosure::{Part, Plan};
 use tcn_engine::{Contact, KeyId, Signal, Unheard};
+use tcn_exchange::help::{Help, HelpUrl};
 use tcn_exchange::interval::Interval;
 use tcn_protocol::memo::coepi::{Day, SymptomMemo, Symptoms};
 use tcn_protocol::memo::{MemoConcern, Symptom};
@@ -24,8 +25,8 @@ use tcnd::daemon::{
 use tcnd::exposure::{Carried, Exposure};
 use tcnd::radio::{self, Mode};
 use tcnd::store::{
-    Bucket, Cancelled, Cursor, NewSource, OwnReport, Release, Source, SourceId, Summary, Upload,
-    UploadState,
+    Bucket, Cancelled, Cursor, NewSource, OwnReport, Release, Source, SourceHelp, SourceId,
+    Summary, Upload, UploadState,
 };
 use tcnd_client::Problem;
 use tcnd_client::proxy::{DaemonStatistics, DeliveryCounts, ImportCounts};
@@ -312,6 +313,7 @@ fn run(status: &mut SyncStatus) {
             name: name.to_owned(),
             label: format!("Server {name}"),
             publish: true,
+            help: Help::default(),
         },
         checked: Some(UnixTime(1_795_000_000)),
         failures,
@@ -521,6 +523,13 @@ pub(crate) fn exposures() -> Vec<KnownExposure> {
         },
         memo: memo(),
         sources: vec!["file".to_owned()],
+        help: vec![SourceHelp {
+            label: "Server one".to_owned(),
+            help: Help {
+                url: Some(HelpUrl::new("https://a.example.org/help").unwrap()),
+                phone: None,
+            },
+        }],
         published: UnixTime(200_000),
         received: UnixTime(200_100),
         seen: false,
@@ -533,6 +542,7 @@ pub(crate) fn exposures() -> Vec<KnownExposure> {
     bridged.exposure.most = Duration::from_secs(1201);
     let felt = Symptoms::new(&[Symptom::DryCough, Symptom::Other]).unwrap();
     bridged.memo = SymptomMemo::new(Day::of(200_000), Some(Day::of(86_400)), felt).to_memo();
+    bridged.help.clear();
     (bridged.seen, bridged.dismissed) = (true, true);
     vec![direct, bridged]
 }

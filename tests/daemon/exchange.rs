@@ -3,6 +3,7 @@
 
 use std::io::Cursor;
 
+use tcn_exchange::help::Help;
 use tcn_exchange::interval::Interval;
 use tcn_exchange::upload_result::UploadResult;
 use tcn_protocol::{UnixTime, wire};
@@ -23,6 +24,7 @@ fn source(name: &str) -> NewSource {
         name: name.to_owned(),
         label: format!("Server {name}"),
         publish: true,
+        help: Help::default(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tcn_engine::KeyId;
+use tcn_exchange::help::Help;
 use tcn_exchange::interval::Interval;
 use tcn_exchange::upload_result::UploadResult;
 use tcn_protocol::UnixTime;
@@ -22,6 +23,7 @@ pub(crate) fn source(name: &str, publish: bool) -> NewSource {
         name: name.to_owned(),
         label: format!("Server {name}"),
         publish,
+        help: Help::default(),
     }
 }
 

@@ -89,7 +89,7 @@ async fn a_newer_format_is_refused_and_left_as_it_is() {
     let directory = tempdir().unwrap();
     filled(directory.path(), 3).await;
     look(directory.path())
-        .pragma_update(None, "user_version", 7)
+        .pragma_update(None, "user_version", 8)
         .unwrap();
     let path = directory.path().join(DATABASE);
     let before = fs::read(&path).unwrap();
@@ -98,8 +98,8 @@ async fn a_newer_format_is_refused_and_left_as_it_is() {
         matches!(
             error,
             OpenError::Newer {
-                found: 7,
-                known: 6,
+                found: 8,
+                known: 7,
                 ..
             }
         ),
@@ -114,7 +114,7 @@ async fn a_newer_format_that_only_the_journal_knows_is_refused_too() {
     let directory = tempdir().unwrap();
     filled(directory.path(), 3).await;
     let newer = look(directory.path());
-    newer.pragma_update(None, "user_version", 7).unwrap();
+    newer.pragma_update(None, "user_version", 8).unwrap();
     let killed = tempdir().unwrap();
     for file in [DATABASE, "tcnd.sqlite-wal", "tcnd.lock"] {
         fs::copy(directory.path().join(file), killed.path().join(file)).unwrap();
@@ -122,7 +122,7 @@ async fn a_newer_format_that_only_the_journal_knows_is_refused_too() {
     let before = fs::read(killed.path().join("tcnd.sqlite-wal")).unwrap();
     let error = open(killed.path()).unwrap_err();
     assert!(
-        matches!(error, OpenError::Newer { found: 7, .. }),
+        matches!(error, OpenError::Newer { found: 8, .. }),
         "{error}"
     );
     assert_eq!(

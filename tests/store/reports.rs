@@ -4,11 +4,12 @@
 use std::path::Path;
 
 use tcn_engine::{Aired, KeyHistory, KeyId};
+use tcn_exchange::help::{Help, HelpPhone, HelpUrl};
 use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, UnixTime, wire,
 };
 use tcnd::store::{
-    Cursor, MatchedTimes, NewMatch, NewPart, NewReport, Recorded, Release, SourceId,
+    Cursor, MatchedTimes, NewMatch, NewPart, NewReport, NewSource, Recorded, Release, SourceId,
 };
 
 use super::{DAY, DAY_ONE, Harness, begun, born, look, reserved, retired, seed, sighting, tcn};
@@ -507,6 +508,63 @@ async fn no_source_takes_away_what_another_gives() {
         }
     }
     assert_eq!(stories, 36 * 6);
+}
+
+fn help(url: &str, phone: &str) -> Help {
+    Help {
+        url: HelpUrl::new(url).ok(),
+        phone: HelpPhone::new(phone).ok(),
+    }
+}
+
+/// The label and the help of each source of the one report.
+async fn helped(harness: &Harness) -> Vec<(String, Help)> {
+    let [report] = &harness.store.matched_reports().await.unwrap()[..] else {
+        panic!("one report")
+    };
+    let told = report.help.iter();
+    told.map(|told| (told.label.clone(), told.help.clone()))
+        .collect()
+}
+
+/// As long as a source is configured, what it says now counts; after that, what it said
+/// when it brought the report. Files, and sources that say nothing, are not listed.
+#[tokio::test]
+async fn the_help_of_each_source_is_kept_as_long_as_its_label() {
+    let (_directory, mut harness) = Harness::fresh();
+    let page = help("https://a.example.org/help", "");
+    let both = help("https://b.example.org/help", "116 117");
+    let named = |name: &str, help: &Help| NewSource {
+        help: help.clone(),
+        ..super::exchange::source(name, true)
+    };
+    let all = [("one", &page), ("two", &Help::default()), ("three", &both)];
+    let all = all.map(|(name, help)| named(name, help));
+    harness.store.set_sources(all.to_vec()).await.unwrap();
+    harness.save(vec![sighting(1, DAY_ONE, DAY_ONE + 60)]).await;
+    let mut told = vec![found(1, vec![(UnixTime(DAY_ONE), tcn(1))])];
+    for source in harness.store.sources().await.unwrap() {
+        told.push(NewMatch {
+            source: source.id,
+            label: source.configured.label,
+            ..found(1, vec![(UnixTime(DAY_ONE), tcn(1))])
+        });
+    }
+    harness.store.record_matches(told).await.unwrap();
+    let (one, three) = ("Server one".to_owned(), "Server three".to_owned());
+    let expected = [(one.clone(), page), (three.clone(), both.clone())];
+    assert_eq!(helped(&harness).await, expected);
+
+    let now = help("", "112");
+    let kept = vec![named("one", &now)];
+    harness.store.set_sources(kept).await.unwrap();
+    let expected = [(one, now), (three.clone(), both.clone())];
+    assert_eq!(helped(&harness).await, expected);
+
+    let kept = vec![named("one", &Help::default())];
+    harness.store.set_sources(kept).await.unwrap();
+    assert_eq!(helped(&harness).await, [(three, both)]);
+    harness.settle().await;
 }
 
 /// Pairs of two, the first no later.

@@ -11,6 +11,7 @@ use std::{fs, io};
 
 use rusqlite::types::Value;
 use tcn_engine::{Contact, Pause, Signal};
+use tcn_exchange::help::{Help, HelpPhone, HelpUrl};
 use tcn_exchange::interval::Interval;
 use tcn_exchange::upload_result::UploadResult;
 use tcn_protocol::UnixTime;
@@ -108,7 +109,15 @@ async fn reports(harness: &Harness, format: u32) {
 async fn sources(harness: &Harness, format: u32) {
     let store = &harness.store;
     let now = UnixTime(DAY_ONE + 1000);
-    store.set_sources(vec![source("one", true)]).await.unwrap();
+    let mut one = source("one", true);
+    // Before format 7 no source said where people find help.
+    if format >= 7 {
+        one.help = Help {
+            url: Some(HelpUrl::new("https://a.example.org/help").unwrap()),
+            phone: Some(HelpPhone::new("116 117").unwrap()),
+        };
+    }
+    store.set_sources(vec![one]).await.unwrap();
     let one = || "one".to_owned();
     store.record_run(one(), String::new(), now).await.unwrap();
     store

@@ -16,6 +16,7 @@ use tcn_protocol::MemoType;
 use thiserror::Error;
 use url::{Host, Url};
 
+use super::help::Help;
 use super::interval::Interval;
 
 /// A source, as the owner configured it.
@@ -27,6 +28,8 @@ pub struct Source {
     pub location: SourceLocation,
     /// The name that people see beside an exposure.
     pub label: String,
+    /// Where people find help who see it beside an exposure.
+    pub help: Help,
     /// The memo types taken from it.
     pub memo_types: MemoTypes,
     /// Whether the owner's reports may be published there.

@@ -133,6 +133,7 @@ impl Registry {
 mod tests {
     use std::time::Duration;
 
+    use tcn_exchange::help::{Help, HelpPhone, HelpUrl};
     use tcn_exchange::source::{Limits, MemoTypes, ServerUrl, SourceLocation};
 
     use super::*;
@@ -224,6 +225,18 @@ F:5: publish: expected true or false, found an integer
 label = ""
 F:5: label: use 1 to 256 bytes on one line
 
+help_url = "http://a.example.org"
+F:5: help_url: only https: everyone on the path can read and change other traffic
+
+help_url = "https://a.example.org/?id=1"
+F:5: help_url: remove ? or # and the text after it; name a page whose address has neither
+
+help_phone = "call us"
+F:5: help_phone: use 1 to 32 of the digits 0 to 9, spaces and + - ( ) /, with a digit among them
+
+help_phone = 116117
+F:5: help_phone: expected a text in quotes, found an integer
+
 budget = 1
 F:5: budget: out of range; allowed: 65535 to 500000000
 
@@ -266,7 +279,7 @@ F:6: name: there is another "a" already; give this one a name of its own
         };
         assert_eq!((source.name.as_str(), source.label.as_str()), ("a", "a"));
         assert_eq!(source.memo_types, MemoTypes::ALL);
-        assert!(!source.publish);
+        assert!(!source.publish && source.help.is_none());
         assert_eq!(source.limits, Limits::default());
     }
 
@@ -295,6 +308,7 @@ F:6: name: there is another "a" already; give this one a name of its own
         let sources = read(
             "[[source]]\nname = \"a\"\nkind = \"coepi-v4\"\nurl = \"http://a.example.org/v4\"\n\
              allow_http = true\nlabel = \"A\"\nmemo_types = [2, \"mine\"]\npublish = true\n\
+             help_url = \"https://a.example.org/help\"\nhelp_phone = \"+1 (2) 3\"\n\
              budget = 1_000_000\nmax_bytes = 0x10000\ntimeout = \"2min\"\n\
              [[memo_type]]\nnumber = 9\nname = \"mine\"\n",
         )
@@ -304,6 +318,10 @@ F:6: name: there is another "a" already; give this one a name of its own
             name: "a".parse().unwrap(),
             location: SourceLocation::CoepiV4(url),
             label: "A".to_owned(),
+            help: Help {
+                url: Some(HelpUrl::new("https://a.example.org/help").unwrap()),
+                phone: Some(HelpPhone::new("+1 (2) 3").unwrap()),
+            },
             memo_types: MemoTypes::NONE
                 .with(MemoType::ITO_V1)
                 .with(MemoType::new(9)),

@@ -70,6 +70,12 @@ impl TcndClient {
                 name: source.name.to_string(),
                 label: source.label.clone(),
                 publish: source.publish,
+                help_url: source.help.url.as_ref().map(|url| url.as_str().to_owned()),
+                help_phone: source
+                    .help
+                    .phone
+                    .as_ref()
+                    .map(|phone| phone.as_str().to_owned()),
             })
             .collect();
         self.proxy.begin(&sources).await.map_err(sync_error)

@@ -67,6 +67,7 @@ struct ExposureDocument {
     carried: String,
     distance: Option<DistanceDocument>,
     sources: Vec<String>,
+    help: Vec<HelpDocument>,
     published: u64,
     received: u64,
     memo_type: u8,
@@ -75,6 +76,14 @@ struct ExposureDocument {
     rule: RuleDocument,
     seen: bool,
     dismissed: bool,
+}
+
+/// Where a source of the report says that people find help; null where it says nothing.
+#[derive(Debug, Serialize)]
+struct HelpDocument {
+    label: String,
+    url: Option<String>,
+    phone: Option<String>,
 }
 
 /// In metres.
@@ -242,6 +251,12 @@ impl ExposureDocument {
                 most,
             }),
             sources: reply.sources,
+            help: reply
+                .help
+                .into_iter()
+                .flatten()
+                .map(HelpDocument::new)
+                .collect(),
             published: reply.published,
             received: reply.received,
             memo_type: reply.memo_type,
@@ -325,6 +340,9 @@ impl ExposureDocument {
             local_time::show(self.received, &now),
         );
         let _ = writeln!(text, "              published by {public}, received {here}");
+        for help in &self.help {
+            let _ = writeln!(text, "  Help        {}", printable::line(help.shown()));
+        }
         let RuleDocument {
             name,
             gap_s,
@@ -340,6 +358,26 @@ impl ExposureDocument {
             gap_s / 60
         );
         text
+    }
+}
+
+impl HelpDocument {
+    fn new((label, url, phone): (String, String, String)) -> Self {
+        let said = |text: String| (!text.is_empty()).then_some(text);
+        Self {
+            label,
+            url: said(url),
+            phone: said(phone),
+        }
+    }
+
+    fn shown(&self) -> String {
+        let places: Vec<_> = [&self.phone, &self.url]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        format!("{}: {}", self.label, places.join(", "))
     }
 }
 

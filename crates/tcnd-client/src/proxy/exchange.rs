@@ -58,6 +58,10 @@ pub struct SourceInfo {
     pub label: String,
     /// Whether reports of this machine may be published there.
     pub publish: bool,
+    /// The web page where people find help; since API level 9.
+    pub help_url: Option<String>,
+    /// The telephone number where people find help; since API level 9.
+    pub help_phone: Option<String>,
 }
 
 counts! {

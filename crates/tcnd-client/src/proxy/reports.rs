@@ -325,6 +325,9 @@ pub struct ExposureInfo {
     pub distance_most: Option<f64>,
     /// The sources of the report.
     pub sources: Vec<String>,
+    /// Where those of the sources that say so have help: label, web page and telephone
+    /// number, one of which may be empty; absent before API level 9.
+    pub help: Option<Vec<(String, String, String)>>,
     /// When the report was public at the latest, in seconds since 1970.
     pub published: u64,
     /// When this machine received it.

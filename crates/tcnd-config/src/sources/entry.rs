@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use tcn_exchange::help::{Help, HelpPhone, HelpUrl};
 use tcn_exchange::source::{Limits, MemoTypes, ServerUrl, Source, SourceLocation, SourceName};
 use tcn_protocol::MemoType;
 use toml::de::DeValue;
@@ -30,6 +31,7 @@ pub(super) fn source(table: &mut Table<'_, '_>, types: &[(String, MemoType)]) ->
     if label.is_some_and(|label| !is_line(label, printable::MAX_TEXT)) {
         table.diagnostic("label", SourceDiagnostic::Label);
     }
+    let help = help(table);
     let memo_types = memo_types(table, types);
     let limits = limits(table);
     let (name, place) = (name?, place?);
@@ -37,10 +39,20 @@ pub(super) fn source(table: &mut Table<'_, '_>, types: &[(String, MemoType)]) ->
         label: label.unwrap_or(name.as_str()).to_owned(),
         name,
         location: place,
+        help,
         memo_types,
         publish,
         limits,
     })
+}
+
+fn help(table: &mut Table<'_, '_>) -> Help {
+    let url = table.text("help_url").map(HelpUrl::new);
+    let phone = table.text("help_phone").map(HelpPhone::new);
+    let url = url.and_then(|url| table.check("help_url", url.map_err(SourceDiagnostic::HelpUrl)));
+    let phone = phone
+        .and_then(|phone| table.check("help_phone", phone.map_err(SourceDiagnostic::HelpPhone)));
+    Help { url, phone }
 }
 
 /// Whether a text can be shown on one line.

@@ -1,5 +1,6 @@
 //! The errors in the registry of sources.
 
+use tcn_exchange::help::{HelpUrlError, InvalidHelpPhone};
 use tcn_exchange::source::{InvalidSourceName, ServerUrlError};
 use thiserror::Error;
 
@@ -7,12 +8,14 @@ use thiserror::Error;
 pub(super) const TOP: [&str; 2] = ["source", "memo_type"];
 
 /// The keys of a source, in the order of the shipped example.
-pub(super) const OF_SOURCE: [&str; 11] = [
+pub(super) const OF_SOURCE: [&str; 13] = [
     "name",
     "kind",
     "url",
     "path",
     "label",
+    "help_url",
+    "help_phone",
     "memo_types",
     "publish",
     "budget",
@@ -72,6 +75,12 @@ pub enum SourceDiagnostic {
     /// A label that cannot be shown on one line.
     #[error("label: use 1 to 256 bytes on one line")]
     Label,
+    /// An address of help that cannot be shown.
+    #[error("help_url: {0}")]
+    HelpUrl(#[from] HelpUrlError),
+    /// A telephone number that is none.
+    #[error("help_phone: {0}")]
+    HelpPhone(#[from] InvalidHelpPhone),
     /// Publishing to a source that takes no reports.
     #[error("publish: a mirror takes no reports; use the server it mirrors, kind \"coepi-v4\"")]
     MirrorTakesNothing,

@@ -50,7 +50,11 @@ fn endings(seen: &[Request]) -> Vec<String> {
 fn all_that_is_pending_is_fetched_once_the_oldest_first() {
     let intervals = four();
     let server = coepi(&intervals);
-    let harness = Harness::of("coepi-v4", &server.url(), "label = \"A\"\npublish = true");
+    let harness = Harness::of(
+        "coepi-v4",
+        &server.url(),
+        "label = \"A\"\npublish = true\nhelp_phone = \"116 117\"",
+    );
     harness.tcnd.want(intervals.keys().copied().take(3));
     harness.run().is(0);
     harness.tcnd.knows(&all(&intervals));
@@ -67,6 +71,8 @@ fn all_that_is_pending_is_fetched_once_the_oldest_first() {
     }
     let sources = harness.tcnd.state().sources.clone();
     assert_eq!((sources[0].label.as_str(), sources[0].publish), ("A", true));
+    let help = (&sources[0].help_url, sources[0].help_phone.as_deref());
+    assert_eq!(help, (&None, Some("116 117")));
     // Only the current one can have grown.
     harness.run().is(0);
     assert_eq!(server.asked(), 5);

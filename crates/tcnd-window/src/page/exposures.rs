@@ -9,9 +9,9 @@ use adw::prelude::*;
 use crate::client::Known;
 use crate::context::Context;
 use crate::view::TextRow;
-use crate::view::exposures::{ADVICE, ExposureView, ExposuresView, SHOWN};
+use crate::view::exposures::{ADVICE, ExposureView, ExposuresView, HelpPage, SHOWN};
 use crate::widgets::{
-    RowList, button, button_row, column, expander, group, paragraph, row, show_page, spawn,
+    RowList, agrees, button, button_row, column, expander, group, paragraph, row, show_page, spawn,
 };
 use crate::{calls, clock};
 
@@ -209,6 +209,9 @@ impl ExposuresPage {
         for text in &exposure.details {
             head.add_row(&row(text));
         }
+        for page in &exposure.pages {
+            head.add_row(&self.page(page));
+        }
         if !exposure.seen {
             let seen = self.marking("Seen", &exposure.id, false);
             head.add_row(&button_row("Mark it as seen", &seen));
@@ -216,6 +219,33 @@ impl ExposuresPage {
         let dismiss = self.marking("Do not show again", &exposure.id, true);
         head.add_row(&button_row("Take it off this list", &dismiss));
         head
+    }
+
+    /// A row with the address of a web page, and a button that opens it.
+    fn page(self: &Rc<Self>, help: &HelpPage) -> adw::ActionRow {
+        let open = button("Open the web page");
+        let (page, url) = (Rc::downgrade(self), help.url.clone());
+        open.connect_clicked(move |_| {
+            if let Some(page) = page.upgrade() {
+                let url = url.clone();
+                spawn(async move { page.open(url).await });
+            }
+        });
+        let line = row(&TextRow::new(&help.label, &help.url));
+        line.add_suffix(&open);
+        line
+    }
+
+    /// Opens a web page, if the person agrees who saw its address.
+    async fn open(self: Rc<Self>, url: String) {
+        let body = format!(
+            "{url}\n\nThe operator of this server sees the address of this computer, and can \
+             guess why it asks for the page."
+        );
+        let (window, suggested) = (&self.context.window, adw::ResponseAppearance::Suggested);
+        if agrees(window, "Open this web page?", &body, "Open", suggested).await {
+            gtk::show_uri(Some(window), &url, gtk::gdk::CURRENT_TIME);
+        }
     }
 
     /// A button that marks an exposure as seen, or dismisses it.

@@ -31,6 +31,17 @@ pub(crate) struct ExposureView {
     pub(crate) seen: bool,
     /// Why tcnd says so, and what the report says.
     pub(crate) details: Vec<TextRow>,
+    /// Web pages where people find help, which can be opened.
+    pub(crate) pages: Vec<HelpPage>,
+}
+
+/// The web page of a source where people find help.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HelpPage {
+    /// Whose it is.
+    pub(crate) label: String,
+    /// Its address, which is safe to show and to open.
+    pub(crate) url: String,
 }
 
 /// The page.
@@ -110,18 +121,23 @@ impl ExposureView {
             title: when(exposure, now.time_zone()),
             subtitle: format!("{} near, {}", how_long(exposure), how_far(exposure)),
             seen: exposure.seen,
-            details: vec![
-                TextRow::new("The report says", says(exposure)),
-                TextRow::new(
+            pages: pages(exposure),
+            details: [
+                Some(TextRow::new("The report says", says(exposure))),
+                help(exposure).map(|help| TextRow::new("Where to ask", help)),
+                Some(TextRow::new(
                     "Why",
                     format!(
                         "Numbers of this report were heard here before it was public, {}. No one \
                          checked who made it.",
                         carried(exposure)
                     ),
-                ),
-                TextRow::new("From", sources(exposure, now)),
-            ],
+                )),
+                Some(TextRow::new("From", sources(exposure, now))),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
         }
     }
 }
@@ -219,6 +235,40 @@ fn sources(exposure: &ExposureInfo, now: &ZonedDateTime) -> String {
     )
 }
 
+/// How many sources of one report are named where people can ask.
+const ASKED: usize = 3;
+
+/// Where the sources of the report say that people find help.
+fn help(exposure: &ExposureInfo) -> Option<String> {
+    let told = exposure.help.iter().flatten().take(ASKED);
+    let told: Vec<_> = told
+        .map(|(label, url, phone)| {
+            let places = [phone, url].into_iter().filter(|place| !place.is_empty());
+            let places: Vec<_> = places.map(|place| foreign(place)).collect();
+            format!("{}: {}", foreign(label), places.join(", "))
+        })
+        .collect();
+    (!told.is_empty()).then(|| told.join("; "))
+}
+
+/// The web pages among them. tcnd checked the addresses; this looks again, since they are
+/// opened.
+fn pages(exposure: &ExposureInfo) -> Vec<HelpPage> {
+    let told = exposure.help.iter().flatten().take(ASKED);
+    let safe = told.filter(|(_, url, _)| is_page(url));
+    safe.map(|(label, url, _)| HelpPage {
+        label: foreign(label),
+        url: url.clone(),
+    })
+    .collect()
+}
+
+/// Whether this is an address of https that can be shown whole.
+fn is_page(url: &str) -> bool {
+    let printable = url.bytes().all(|byte| byte.is_ascii_graphic());
+    url.starts_with("https://") && printable && url.len() <= 256
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,6 +350,40 @@ mod tests {
             ..self::exposure("a")
         });
         assert_eq!(unread.details[0].subtitle, "Nothing that can be read");
+    }
+
+    #[test]
+    fn who_was_near_is_told_where_to_ask() {
+        let said = |url: &str, phone: &str| ("Office".to_owned(), url.to_owned(), phone.to_owned());
+        let with = |help| {
+            view(ExposureInfo {
+                help: Some(help),
+                ..exposure("a")
+            })
+        };
+        let page = "https://a.example.org/help";
+        let both = with(vec![said(page, "116 117"), said("", "112")]);
+        assert_eq!(
+            both.details[1],
+            TextRow::new(
+                "Where to ask",
+                "Office: 116 117, https://a.example.org/help; Office: 112"
+            )
+        );
+        let expected = HelpPage {
+            label: "Office".to_owned(),
+            url: page.to_owned(),
+        };
+        assert_eq!(both.pages, [expected]);
+        for nothing in [view(exposure("a")), with(Vec::new())] {
+            assert_eq!(nothing.details[1].title, "Why");
+            assert_eq!(nothing.pages, []);
+        }
+        for odd in ["http://a.example.org/", "file:///a", "https://a/\u{202e}"] {
+            let shown = with(vec![said(odd, "")]);
+            assert_eq!(shown.pages, [], "{odd}");
+            assert!(!shown.details[1].subtitle.contains('\u{202e}'));
+        }
     }
 
     #[test]

@@ -95,6 +95,7 @@ fn tcnd_sources_names_every_key_with_its_default() {
     for (key, value) in &shipped {
         match (&page[key], &**key) {
             (None, "name" | "kind" | "url" | "path" | "label" | "memo_types" | "number") => {}
+            (None, "help_url" | "help_phone") => {}
             // The example publishes, which is not the default.
             (Some(default), "publish") => assert_eq!(default, "false"),
             (default, _) => assert_eq!(default.as_ref(), Some(value), "{key}"),

@@ -280,6 +280,8 @@ async fn probe(bus: &Connection) -> Vec<DeliveryCounts> {
         name: "eve".to_owned(),
         label: "Eve".to_owned(),
         publish: false,
+        help_url: Some("https://a.example.org/help".to_owned()),
+        help_phone: None,
     };
     exchange.begin(&[source]).await.unwrap();
     let interval = Interval::of(clock::now().wall).number() - 4;
