@@ -63,8 +63,10 @@ class ScreenTest(unittest.TestCase):
 
     def until_watched(self, bus, words):
         """Wait until tcnctl watch prints a line with these words."""
-        watch = self.start(PROGRAMS / "tcnctl", "--bus", bus, "watch", "--json", stdout=subprocess.PIPE)
-        next(line for line in watch.stdout if words in line)
+        watch = self.start(
+            "timeout", str(SOON), PROGRAMS / "tcnctl", "--bus", bus, "watch", "--json", stdout=subprocess.PIPE
+        )
+        self.assertTrue(any(words in line for line in watch.stdout), f"{words}: not within {SOON} s")
         watch.terminate()
 
     def until(self, what, right):

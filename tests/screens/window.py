@@ -168,7 +168,7 @@ class Actions(WindowTest):
         self.shown("label", "Reports of this computer")
         self.until("the report", lambda: json.loads(self.tcnctl("report", "list", "--json")))
         self.shown("button", "Save to a file… Hand it out yourself")
-        self.picture("report-made")
+        self.picture("report")
 
 
 class Absence(WindowTest):
@@ -239,8 +239,9 @@ class Exposures(WindowTest):
         self.open_row("day, ")
         self.press(self.shown("button", "Do not show again Take it off this list"), "space")
         self.shown("label", EMPTY)
-        for page in ("status", "encounters"):
-            self.key(f"alt+{list(PAGES).index(page) + 1}")
+        for at, page in enumerate(("status", "encounters")):
+            self.key(f"alt+{at + 1}")
+            self.shown("label", PAGES[page])
             self.picture(page)
 
     def test_what_is_no_report_is_named(self):
@@ -295,8 +296,8 @@ class Looks(WindowTest):
         return [(label, contrast) for label, contrast in contrasts if contrast < READABLE]
 
     def cut_off(self, _picture):
-        """The labels that are not inside of the window."""
-        width = self.size()[0]
+        """The labels that are not on the screen."""
+        width = min(self.size()[0], int(self.screen.split("x")[0]))
         return [label for label, (left, _, across, _) in self.labels() if left < 0 or left + across > width]
 
     def test_light(self):

@@ -41,7 +41,9 @@ class WindowTest(ScreenTest):
 
     def asking(self, state="idle"):
         """Start a tcnd whose configuration leaves the decision to people."""
-        command = ("--radio", "fake", "--bus", self.tcnd_bus, "--state-dir", self.work / "state", "--config", "/dev/null")
+        street = self.work / "empty-street"
+        street.mkdir(exist_ok=True)
+        command = ("--radio", f"fake:{street}", "--bus", self.tcnd_bus, "--state-dir", self.work / "state", "--config", "/dev/null")
         tcnd = self.start(PROGRAMS / "tcnd", *command)
         self.until_watched(self.tcnd_bus, f'"state":"{state}"')
         return tcnd
@@ -126,9 +128,15 @@ class WindowTest(ScreenTest):
         self.press(row, "Return")
 
     def picture(self, name):
-        """A picture of the window, which is kept."""
-        path = KEPT / f"window-{name}.png"
-        subprocess.run(f"xwd -silent -id {self.number()} | convert xwd:- '{path}'", shell=True, check=True, env=self.environment)
+        """A picture of the window when it stands still, which is kept."""
+        path, last, take = KEPT / f"window-{name}.png", [b""], ["xwd", "-silent", "-id", self.number()]
+
+        def still():
+            before, last[0] = last[0], subprocess.run(take, check=True, capture_output=True, env=self.environment).stdout
+            return before == last[0]
+
+        self.until("a window that stands still", still)
+        subprocess.run(["convert", "xwd:-", path], input=last[0], check=True)
         return path
 
     def number(self):
