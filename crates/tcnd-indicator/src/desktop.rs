@@ -31,6 +31,9 @@ pub(crate) enum WindowPage {
     Exposures,
 }
 
+/// How long the window may take to say what it shows: clicks wait for it.
+const SHORT: Duration = Duration::from_millis(500);
+
 /// `urgency` normal: a critical notification would break through do-not-disturb.
 const NORMAL: u8 = 1;
 
@@ -181,7 +184,7 @@ pub(crate) async fn exposures_shown(session: &Connection) -> bool {
         let actions = ActionsProxy::new(session).await?;
         actions.describe("exposures-shown").await
     };
-    let Ok(Ok((_, _, state))) = timeout(ANSWER, asked).await else {
+    let Ok(Ok((_, _, state))) = timeout(SHORT, asked).await else {
         return false;
     };
     let state = state.first().and_then(|state| bool::try_from(state).ok());
