@@ -12,7 +12,7 @@ from logind import Logind
 
 # What stands on the page of exposures if there are none.
 EMPTY = (
-    "None known. That is not the same as none. No server is configured: only reports that were opened here were matched."
+    "None known. That is not the same as none. No server is configured: only reports that were opened here were looked at."
 )
 # The pages in their order, each with words that stand on it.
 PAGES = {

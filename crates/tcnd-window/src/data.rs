@@ -43,12 +43,16 @@ fn settings(known: &Known) -> adw::PreferencesGroup {
         "listen" => "Listens alone",
         _ => "Another",
     };
+    let kept = match tcnd.retention {
+        0 => "Not known".to_owned(),
+        retention => duration(retention.into()),
+    };
     let sources = tcnd
         .sources
         .map_or_else(|| "Not known".to_owned(), |sources| sources.to_string());
     for (title, subtitle) in [
         ("Mode", mode.to_owned()),
-        ("Contacts are kept for", duration(tcnd.retention.into())),
+        ("Contacts are kept for", kept),
         (
             "A number lasts at most",
             duration(tcnd.rotation_interval.into()),
@@ -132,15 +136,10 @@ impl Actions {
         let Some(path) = file_to_save(&self.dialog, title, "contacts.csv").await else {
             return Ok(None);
         };
-        let (pipe, copied) = file_pipe::writing(path).map_err(CallError::other)?;
-        let exported = self
-            .context
-            .client
-            .call(|tcnd| calls::export_contacts(tcnd, pipe))
-            .await;
-        let copied = copied.await.map_err(CallError::other)?;
-        let rows = exported?;
-        copied.map_err(CallError::other)?;
+        let (pipe, writing) = file_pipe::writing(path).map_err(CallError::other)?;
+        let client = &self.context.client;
+        let exported = client.call(|tcnd| calls::export_contacts(tcnd, pipe)).await;
+        let rows = writing.keep(exported).await?;
         Ok(Some(format!("{} saved", counted(rows, "contact"))))
     }
 

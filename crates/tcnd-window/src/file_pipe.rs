@@ -6,118 +6,166 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use tempfile::NamedTempFile;
 use tokio::sync::oneshot;
 
-/// What became of the copy.
-pub(crate) type Copied = oneshot::Receiver<io::Result<u64>>;
+use crate::client::CallError;
+
+/// What a thread answers.
+type Answer<T> = oneshot::Receiver<io::Result<T>>;
+
+/// A file on its way to tcnd.
+#[derive(Debug)]
+pub(crate) struct Reading(Answer<u64>);
+
+impl Reading {
+    /// Why the file could not be read, if that is known already. It explains an error of tcnd,
+    /// which saw the pipe end. A file system that does not answer is not waited for.
+    pub(crate) fn error(mut self) -> Option<CallError> {
+        self.0.try_recv().ok()?.err().map(CallError::other)
+    }
+}
+
+/// A file that tcnd writes.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    path: PathBuf,
+    written: Answer<NamedTempFile>,
+}
+
+impl Writing {
+    /// Gives the file its name, if tcnd said that it is whole. Otherwise the file is removed.
+    ///
+    /// # Errors
+    /// When the file could not be written, or cannot get its name; otherwise the error of
+    /// tcnd, which sees the pipe end where the file cannot be written.
+    pub(crate) async fn keep<T>(self, exported: Result<T, CallError>) -> Result<T, CallError> {
+        let written = self.written.await.map_err(CallError::other)?;
+        let file = written.map_err(CallError::other)?;
+        let exported = exported?;
+        file.persist(&self.path).map_err(CallError::other)?;
+        Ok(exported)
+    }
+}
 
 /// A pipe from which the file can be read.
 ///
 /// # Errors
 /// When there is no pipe or no thread left.
-pub(crate) fn reading(path: PathBuf) -> io::Result<(OwnedFd, Copied)> {
+pub(crate) fn reading(path: PathBuf) -> io::Result<(OwnedFd, Reading)> {
     let (reader, mut writer) = io::pipe()?;
-    let copied = copying(move || {
-        let mut file = File::open(path)?;
-        if file.metadata()?.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        match io::copy(&mut file, &mut writer) {
-            // tcnd read no further; its answer says why.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
-            copied => copied,
-        }
+    let (answer, answered) = oneshot::channel();
+    begin(move || {
+        let _ = answer.send(copy(&path, &mut writer));
+        // The pipe ends when the reason is known.
+        drop(writer);
     })?;
-    Ok((reader.into(), copied))
+    Ok((reader.into(), Reading(answered)))
 }
 
-/// A pipe whose content becomes the file when it ends. Others cannot read the file.
+fn copy(path: &Path, writer: &mut io::PipeWriter) -> io::Result<u64> {
+    // A named pipe, or a device, may never end.
+    if !path.metadata()?.is_file() {
+        let what = "it is not a file; choose a file with reports";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    }
+    match io::copy(&mut File::open(path)?, writer) {
+        // tcnd read no further; its answer says why.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        copied => copied,
+    }
+}
+
+/// A pipe whose content becomes the file. Others cannot read the file.
 ///
 /// # Errors
 /// When there is no pipe or no thread left.
-pub(crate) fn writing(path: PathBuf) -> io::Result<(OwnedFd, Copied)> {
+pub(crate) fn writing(path: PathBuf) -> io::Result<(OwnedFd, Writing)> {
     let (mut reader, writer) = io::pipe()?;
-    let copied = copying(move || {
-        let partial = partial(&path);
-        let mut options = File::options();
-        let mut file = options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&partial)?;
-        let copied = io::copy(&mut reader, &mut file)?;
-        file.flush()?;
-        file.sync_all()?;
-        if copied == 0 {
-            // tcnd refused; there is nothing to keep.
-            std::fs::remove_file(&partial)?;
-            return Ok(0);
-        }
-        std::fs::rename(&partial, &path)?;
-        Ok(copied)
+    let (answer, written) = oneshot::channel();
+    let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+    begin(move || {
+        let write = || {
+            let mut file = NamedTempFile::new_in(folder)?;
+            io::copy(&mut reader, &mut file)?;
+            file.flush()?;
+            file.as_file().sync_all()?;
+            Ok(file)
+        };
+        let _ = answer.send(write());
     })?;
-    Ok((writer.into(), copied))
+    Ok((writer.into(), Writing { path, written }))
 }
 
-/// The name of a file that is not whole yet.
-fn partial(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
-}
-
-fn copying(copy: impl FnOnce() -> io::Result<u64> + Send + 'static) -> io::Result<Copied> {
-    let (done, copied) = oneshot::channel();
+fn begin(copy: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let thread = thread::Builder::new().name("file-pipe".to_owned());
-    thread.spawn(move || done.send(copy()))?;
-    Ok(copied)
+    thread.spawn(copy).map(drop)
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
-    fn ends(copied: Copied) -> io::Result<u64> {
-        copied.blocking_recv().expect("the thread answers")
-    }
-
-    #[test]
-    fn a_file_goes_through_a_pipe_and_comes_back() {
+    #[tokio::test]
+    async fn a_file_goes_through_a_pipe_and_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         let content = vec![7; 300_000];
         std::fs::write(&from, &content).unwrap();
-        let (pipe, copied) = reading(from).unwrap();
+        let (pipe, reading) = reading(from).unwrap();
         let mut read = Vec::new();
         File::from(pipe).read_to_end(&mut read).unwrap();
-        assert_eq!((read == content, ends(copied).unwrap()), (true, 300_000));
-        let (pipe, copied) = writing(to.clone()).unwrap();
+        assert_eq!((read == content, reading.error()), (true, None));
+        let (pipe, writing) = writing(to.clone()).unwrap();
         File::from(pipe).write_all(&content).unwrap();
-        assert_eq!(ends(copied).unwrap(), 300_000);
+        writing.keep(Ok(())).await.unwrap();
         assert_eq!(std::fs::read(&to).unwrap(), content);
+        let mode = to.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
-    fn what_cannot_be_read_is_said_and_nothing_empty_is_left_behind() {
+    fn what_cannot_be_read_is_said_before_the_pipe_ends() {
         let folder = tempfile::tempdir().unwrap();
-        let (pipe, copied) = reading(folder.path().to_owned()).unwrap();
-        drop(pipe);
-        assert_eq!(
-            ends(copied).unwrap_err().kind(),
-            io::ErrorKind::IsADirectory
-        );
-        let (_pipe, copied) = reading(folder.path().join("none")).unwrap();
-        assert_eq!(ends(copied).unwrap_err().kind(), io::ErrorKind::NotFound);
-        let (pipe, copied) = writing(folder.path().join("to")).unwrap();
-        drop(pipe);
-        assert_eq!(ends(copied).unwrap(), 0);
+        for (path, why) in [
+            (
+                folder.path().to_owned(),
+                "it is not a file; choose a file with reports",
+            ),
+            (
+                PathBuf::from("/dev/zero"),
+                "it is not a file; choose a file with reports",
+            ),
+            (
+                folder.path().join("none"),
+                "No such file or directory (os error 2)",
+            ),
+        ] {
+            let (pipe, reading) = reading(path).unwrap();
+            File::from(pipe).read_to_end(&mut Vec::new()).unwrap();
+            assert_eq!(reading.error().unwrap().to_string(), why);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_tcnd_did_not_finish_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, writing) = writing(folder.path().join("to")).unwrap();
+        File::from(pipe).write_all(b"half").unwrap();
+        let refused = Err::<(), _>(CallError::other("refused"));
+        let kept = writing.keep(refused.clone()).await;
+        assert_eq!(kept, refused);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let gone = folder.path().join("none").join("to");
+        let (pipe, writing) = super::writing(gone).unwrap();
+        drop(pipe);
+        let kept = writing.keep(refused).await.unwrap_err().to_string();
+        assert!(kept.starts_with("No such file or directory"), "{kept}");
     }
 }

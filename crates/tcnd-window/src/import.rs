@@ -34,16 +34,16 @@ pub(crate) async fn open(context: &Context, files: &[gio::File]) {
 }
 
 async fn import(context: &Context, path: &Path) -> Result<ImportCounts, CallError> {
-    let (pipe, copied) = file_pipe::reading(path.to_owned()).map_err(CallError::other)?;
+    let (pipe, reading) = file_pipe::reading(path.to_owned()).map_err(CallError::other)?;
     let label = label(path);
     let imported = context
         .client
         .call(|tcnd| calls::import(tcnd, pipe, label))
         .await;
-    // An error of the file explains one of tcnd, which saw an empty pipe.
-    let copied = copied.await.map_err(CallError::other)?;
-    copied.map_err(CallError::other)?;
-    imported
+    match reading.error() {
+        Some(error) => Err(error),
+        None => imported,
+    }
 }
 
 /// The source that exposures will name.
@@ -62,12 +62,12 @@ fn outcome(counts: &ImportCounts) -> String {
     let unread = counts.malformed + counts.too_large;
     let mut text = match read {
         0 => "no report".to_owned(),
-        read => format!("{} matched", counted(read, "report")),
+        read => format!("{} looked at", counted(read, "report")),
     };
     if unread > 0 {
         text = format!("{text}, {} not readable", counted(unread, "item"));
     }
-    format!("{text}. What it means stands on the page Exposures.")
+    format!("{text}. Whether it concerns this computer stands on the page Exposures.")
 }
 
 #[cfg(test)]

@@ -42,9 +42,10 @@ pub(crate) struct MainWindow {
     status: Rc<StatusPage>,
     encounters: Rc<EncountersPage>,
     exposures: Rc<ExposuresPage>,
-    /// Their widgets call them.
-    #[expect(dead_code, reason = "they live as long as the window")]
-    others: (Rc<ReportPage>, Rc<Welcome>),
+    report: Rc<ReportPage>,
+    /// Its widgets call it.
+    #[expect(dead_code, reason = "it lives as long as the window")]
+    welcome: Rc<Welcome>,
     known: RefCell<Known>,
     /// When a person last used the window, in microseconds of the monotonic clock.
     used: Cell<i64>,
@@ -101,7 +102,8 @@ impl MainWindow {
             status,
             encounters,
             exposures,
-            others: (report, welcome),
+            report,
+            welcome,
             known: RefCell::default(),
             used: Cell::new(glib::monotonic_time()),
         });
@@ -128,7 +130,8 @@ impl MainWindow {
         let action = action.clone();
         let tell = move || {
             let Some(main) = main.upgrade() else { return };
-            let on_page = main.pages.visible_child_name().as_deref() == Some("exposures");
+            let on_page = main.whole.visible_child_name().as_deref() == Some("pages")
+                && main.pages.visible_child_name().as_deref() == Some("exposures");
             let shown = on_page && main.context.window.is_active() && main.exposures.is_listed();
             action.set_state(&shown.to_variant());
         };
@@ -276,24 +279,17 @@ impl MainWindow {
     /// Hides the exposures when the window is not used, and asks again every minute for what
     /// is visible.
     fn follow_use(self: &Rc<Self>) {
-        let used = |main: &std::rc::Weak<Self>| {
+        // Keys, a pointer, a wheel or a finger.
+        let events = gtk::EventControllerLegacy::new();
+        events.set_propagation_phase(gtk::PropagationPhase::Capture);
+        let main = Rc::downgrade(self);
+        events.connect_event(move |_, _| {
             if let Some(main) = main.upgrade() {
                 main.used.set(glib::monotonic_time());
             }
-        };
-        let motion = gtk::EventControllerMotion::new();
-        let main = Rc::downgrade(self);
-        motion.connect_motion(move |_, _, _| used(&main));
-        self.context.window.add_controller(motion);
-        let keys = gtk::EventControllerKey::builder()
-            .propagation_phase(gtk::PropagationPhase::Capture)
-            .build();
-        let main = Rc::downgrade(self);
-        keys.connect_key_pressed(move |_, _, _, _| {
-            used(&main);
             glib::Propagation::Proceed
         });
-        self.context.window.add_controller(keys);
+        self.context.window.add_controller(events);
         let main = Rc::downgrade(self);
         glib::timeout_add_local(REFRESH, move || {
             let Some(main) = main.upgrade() else {
@@ -302,7 +298,7 @@ impl MainWindow {
             main.minute();
             glib::ControlFlow::Continue
         });
-        let (locked, mut lock) = watch::channel(false);
+        let (locked, mut lock) = watch::channel(true);
         let main = Rc::downgrade(self);
         let client = self.context.client.clone();
         spawn(async move {
@@ -312,6 +308,9 @@ impl MainWindow {
                     let Some(main) = main.upgrade() else { return };
                     let now = *lock.borrow_and_update();
                     main.exposures.set_locked(now);
+                    if now {
+                        main.report.hide();
+                    }
                 }
             };
             let _ = futures::future::join(watching, following).await;
@@ -322,6 +321,7 @@ impl MainWindow {
         let unused = glib::monotonic_time().saturating_sub(self.used.get());
         if u128::try_from(unused).is_ok_and(|unused| unused >= UNUSED.as_micros()) {
             self.exposures.hide();
+            self.report.hide();
         }
         if self.context.window.is_visible() {
             self.context.client.refresh();

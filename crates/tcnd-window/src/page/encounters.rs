@@ -22,6 +22,7 @@ pub(crate) struct EncountersPage {
     context: Context,
     stack: gtk::Stack,
     refusal: adw::StatusPage,
+    ask: gtk::Button,
     total: gtk::Label,
     days: Chart,
     hours_title: gtk::Label,
@@ -65,6 +66,7 @@ impl EncountersPage {
             context: context.clone(),
             stack,
             refusal,
+            ask,
             total,
             days,
             hours_title,
@@ -74,11 +76,11 @@ impl EncountersPage {
             day: Cell::default(),
             retention: Cell::new(RETENTION * DAY),
         });
-        page.listen(&ask);
+        page.listen();
         page
     }
 
-    fn listen(self: &Rc<Self>, ask: &gtk::Button) {
+    fn listen(self: &Rc<Self>) {
         let selecting = Rc::downgrade(self);
         self.days.connect_selected(move |at| {
             if let Some(page) = selecting.upgrade() {
@@ -88,7 +90,7 @@ impl EncountersPage {
             }
         });
         let asking = Rc::downgrade(self);
-        ask.connect_clicked(move |_| {
+        self.ask.connect_clicked(move |_| {
             if let Some(page) = asking.upgrade() {
                 spawn(async move { page.permit().await });
             }
@@ -122,7 +124,13 @@ impl EncountersPage {
                 show_page(&self.stack, "bars");
             }
             Err(error) => {
-                let why = match error.is_refusal() {
+                let refused = error.is_refusal();
+                self.ask.set_visible(refused);
+                self.refusal.set_title(match refused {
+                    true => "Not shown to everybody",
+                    false => "Not known",
+                });
+                let why = match refused {
                     true => "Who may see how many numbers this computer heard is decided by its \
                              administrator."
                         .to_owned(),

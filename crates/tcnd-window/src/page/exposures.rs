@@ -79,7 +79,8 @@ impl ExposuresPage {
             view: RefCell::default(),
             shown: Cell::new(SHOWN),
             hidden: Cell::default(),
-            locked: Cell::default(),
+            // Until logind says that it is not.
+            locked: Cell::new(true),
             unseen: Cell::default(),
         });
         page.listen(&ask, &show);
@@ -139,6 +140,9 @@ impl ExposuresPage {
         self.locked.set(locked);
         if locked {
             self.hide();
+        } else if self.stack.is_mapped() {
+            let page = Rc::clone(self);
+            spawn(async move { page.refresh().await });
         }
     }
 

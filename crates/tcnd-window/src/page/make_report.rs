@@ -102,7 +102,10 @@ impl MakeReport {
             memo: RefCell::default(),
         });
         steps.listen(&to_consent);
-        steps.leads(&cancel, |steps| (steps.ended)(None));
+        steps.leads(&cancel, |steps| {
+            steps.reset();
+            (steps.ended)(None);
+        });
         steps.leads(&to_preview, |steps| show_page(&steps.stack, "preview"));
         steps.leads(&back, |steps| show_page(&steps.stack, "symptoms"));
         steps
@@ -163,6 +166,18 @@ impl MakeReport {
         true
     }
 
+    /// Forgets what the person chose.
+    pub(crate) fn reset(&self) {
+        for (_, check) in &self.chosen {
+            check.set_active(false);
+        }
+        self.says_since.set_active(false);
+        self.since.set_value(0.0);
+        self.conflict.set_label("");
+        self.summary.set(&[]);
+        self.memo.replace(None);
+    }
+
     fn symptoms(&self) -> Vec<Symptom> {
         let chosen = self.chosen.iter().filter(|(_, check)| check.is_active());
         chosen.map(|(symptom, _)| *symptom).collect()
@@ -207,9 +222,7 @@ impl MakeReport {
         self.make.set_sensitive(true);
         match created {
             Ok((id, _)) => {
-                for (_, check) in &self.chosen {
-                    check.set_active(false);
-                }
+                self.reset();
                 (self.ended)(Some(id));
             }
             Err(error) if error.is_outdated() => {

@@ -18,6 +18,9 @@ use crate::widgets::{
 };
 use crate::{calls, clock, file_pipe};
 
+/// How many reports are shown at most.
+const SHOWN: usize = 100;
+
 #[derive(Debug)]
 pub(crate) struct ReportPage {
     context: Context,
@@ -96,6 +99,19 @@ impl ReportPage {
         self.stack.upcast_ref()
     }
 
+    /// Hides the reports, and forgets what the person chose for another one: that there is a
+    /// report tells that a person is ill.
+    pub(crate) fn hide(&self) {
+        for row in self.rows.take() {
+            self.own.remove(&row);
+        }
+        self.update.set_label("Show");
+        if let Some(steps) = &*self.steps.borrow() {
+            steps.reset();
+        }
+        show_page(&self.stack, "own");
+    }
+
     async fn begin(&self) {
         let steps = self.steps.borrow().clone();
         if let Some(steps) = steps
@@ -121,13 +137,15 @@ impl ReportPage {
             self.own.remove(&row);
         }
         let now = clock::now();
-        let views = reports
-            .iter()
-            .rev()
-            .map(|report| OwnReportView::new(report, &now));
+        let newest = reports.iter().rev().take(SHOWN);
+        let views = newest.map(|report| OwnReportView::new(report, &now));
         let rows: Vec<_> = views.map(|view| self.row(&view)).collect();
-        if rows.is_empty() {
-            self.context.toast("There are no reports of this computer");
+        match reports.len() {
+            0 => self.context.toast("There are no reports of this computer"),
+            1..=SHOWN => {}
+            _ => self
+                .context
+                .toast("Only the newest are shown. All of them: tcnctl report list"),
         }
         for row in &rows {
             self.own.add(row);
@@ -198,15 +216,10 @@ impl ReportPage {
     }
 
     async fn save_to(&self, id: String, path: PathBuf) -> Result<(), CallError> {
-        let (pipe, copied) = file_pipe::writing(path).map_err(CallError::other)?;
-        let exported = self
-            .context
-            .client
-            .call(|tcnd| calls::export(tcnd, id, pipe))
-            .await;
-        let copied = copied.await.map_err(CallError::other)?;
-        exported?;
-        copied.map_err(CallError::other)?;
+        let (pipe, writing) = file_pipe::writing(path).map_err(CallError::other)?;
+        let client = &self.context.client;
+        let exported = client.call(|tcnd| calls::export(tcnd, id, pipe)).await;
+        writing.keep(exported).await?;
         self.context.toast("The report is saved");
         Ok(())
     }

@@ -219,9 +219,7 @@ impl StatusPage {
             .await;
         self.permit
             .set_visible(quarters.as_ref().is_err_and(|error| error.is_refusal()));
-        let quarters = quarters.unwrap_or_default();
-        let known = !self.permit.is_visible();
-        let view = known.then(|| EvidenceView::new(from, &quarters.aired, &quarters.heard, &now));
+        let view = quarters.map(|it| EvidenceView::new(from, &it.aired, &it.heard, &now));
         self.evidence.set(&view.unwrap_or_default().rows);
     }
 

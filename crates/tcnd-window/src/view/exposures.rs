@@ -82,15 +82,15 @@ impl ExposuresView {
 fn coverage(summary: &ExposureSummary, none: bool) -> String {
     let checked = match (summary.sources, summary.checked) {
         (0, _) => {
-            "No server is configured: only reports that were opened here were matched.".to_owned()
+            "No server is configured: only reports that were opened here were looked at.".to_owned()
         }
         (_, None) => "No server was checked yet.".to_owned(),
         (1, Some(at)) => format!(
-            "The reports of 1 server were matched, last on {}.",
+            "The reports of 1 server were looked at, last on {}.",
             local_time::day(at)
         ),
         (sources, Some(at)) => format!(
-            "The reports of {sources} servers were matched, all last on {}.",
+            "The reports of {sources} servers were looked at, all last on {}.",
             local_time::day(at)
         ),
     };
@@ -110,7 +110,7 @@ fn gaps(summary: &ExposureSummary) -> Vec<String> {
     });
     let waiting = summary
         .waiting
-        .then(|| "Some reports are not matched yet.".to_owned());
+        .then(|| "Some reports were not looked at yet.".to_owned());
     failed.chain(waiting).collect()
 }
 
@@ -415,18 +415,18 @@ mod tests {
             (
                 0,
                 None,
-                "No server is configured: only reports that were opened here were matched.",
+                "No server is configured: only reports that were opened here were looked at.",
             ),
             (2, None, "No server was checked yet."),
             (
                 1,
                 Some(1_795_824_000),
-                "The reports of 1 server were matched, last on 2026-11-28.",
+                "The reports of 1 server were looked at, last on 2026-11-28.",
             ),
             (
                 2,
                 Some(1_795_824_000),
-                "The reports of 2 servers were matched, all last on 2026-11-28.",
+                "The reports of 2 servers were looked at, all last on 2026-11-28.",
             ),
         ] {
             assert_eq!(says(summary(sources, checked)), format!("{none}{rests_on}"));
@@ -441,7 +441,7 @@ mod tests {
             view.gaps,
             [
                 "“A ” could not be checked: timeout.",
-                "Some reports are not matched yet."
+                "Some reports were not looked at yet."
             ]
         );
     }
