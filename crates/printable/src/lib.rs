@@ -66,6 +66,16 @@ pub fn clean(text: &str) -> String {
     line(text).to_string()
 }
 
+/// The name of a file as the label of a source of reports: one line of at most [`MAX_TEXT`]
+/// bytes, with U+FFFD for every character that is not [printable](is_printable).
+pub fn file_label(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    let name = name.to_string_lossy();
+    let mut label = name.replace(|c| !is_printable(c), "\u{fffd}");
+    shorten(&mut label);
+    label
+}
+
 /// Shows foreign text on one line.
 pub const fn line<T: Display>(text: T) -> Printable<T> {
     Printable { text, lines: false }
@@ -169,6 +179,13 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
         let name = std::ffi::OsStr::from_bytes(b"a\xff\x1b]0;b");
         assert_eq!(path(Path::new(name)).to_string(), "a\u{fffd} ]0;b");
+    }
+
+    #[test]
+    fn a_label_is_one_short_line() {
+        let name = format!("/tmp/a\n\u{202e}{}.tcn", "x".repeat(300));
+        let label = file_label(Path::new(&name));
+        assert!(is_short_line(&label) && label.starts_with("a\u{fffd}\u{fffd}x"));
     }
 
     proptest! {

@@ -35,7 +35,8 @@ pub(crate) async fn open(context: &Context, files: &[gio::File]) {
 
 async fn import(context: &Context, path: &Path) -> Result<ImportCounts, CallError> {
     let (pipe, reading) = file_pipe::reading(path.to_owned()).map_err(CallError::other)?;
-    let label = label(path);
+    // Exposures will name it.
+    let label = printable::file_label(path);
     let imported = context
         .client
         .call(|tcnd| calls::import(tcnd, pipe, label))
@@ -44,15 +45,6 @@ async fn import(context: &Context, path: &Path) -> Result<ImportCounts, CallErro
         Some(error) => Err(error),
         None => imported,
     }
-}
-
-/// The source that exposures will name.
-fn label(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    let name = name.to_string_lossy();
-    let mut label = name.replace(|c| !printable::is_printable(c), "\u{fffd}");
-    printable::shorten(&mut label);
-    label
 }
 
 /// What became of the reports of a file. It is the same whether a report matched contacts or not:
@@ -104,12 +96,5 @@ mod tests {
             ..ImportCounts::default()
         };
         assert!(outcome(&broken).starts_with("no report, 1 item not readable."));
-    }
-
-    #[test]
-    fn a_label_is_one_short_line() {
-        let name = format!("/tmp/a\n\u{202e}{}.tcn", "x".repeat(300));
-        let label = label(Path::new(&name));
-        assert!(printable::is_short_line(&label) && label.starts_with("a\u{fffd}\u{fffd}x"));
     }
 }

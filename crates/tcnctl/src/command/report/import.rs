@@ -80,7 +80,7 @@ async fn import_file(
     let file = FilePipe::open(path)?;
     let label = import_options
         .source
-        .map_or_else(|| label(path), str::to_owned);
+        .map_or_else(|| printable::file_label(path), str::to_owned);
     let mut options = HashMap::from([("source", Variant::from(label))]);
     let published = import_options.published.map(local_time::unix_seconds);
     options.extend(published.map(|at| ("published", Variant::from(at))));
@@ -92,15 +92,6 @@ async fn import_file(
     // the part it got.
     progress.read_error(path)?;
     client.map_err(imported)
-}
-
-/// The source that exposures will name.
-fn label(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    let name = name.to_string_lossy();
-    let mut label = name.replace(|c| !printable::is_printable(c), "\u{fffd}");
-    printable::shorten(&mut label);
-    label
 }
 
 impl FileResult {
